@@ -1,0 +1,1 @@
+"""What people and Prometheus ask: /healthz, /readyz, /metrics."""

@@ -1,0 +1,1 @@
+"""From a TOML file to a frozen `Config`, or to every problem in it at once."""

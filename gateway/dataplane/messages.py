@@ -1,0 +1,100 @@
+"""The narrow interface of the data plane: frozen messages in, frozen messages out.
+
+Nothing else crosses this line, so that the engine can live in this process or in several workers: every value here
+pickles, no call returns a live object, and `Stats` of several workers add up (`Stats.merge`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from gateway.model import CloseReason, ConnectResult, DialFailure, Endpoint, RoutingTable
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AbortTunnel:
+    """Reset the sessions of these forwards that ride on `tunnel`, now; no other session is touched."""
+
+    tunnel: str
+    forwards: frozenset[str]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Histogram:
+    """Cumulative-free bucket counts: `counts[i]` fell into (bounds[i-1], bounds[i]], the last beyond all bounds."""
+
+    bounds: tuple[float, ...]
+    counts: tuple[int, ...]
+    total: float  # sum of the observed values, seconds
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Stats:
+    """Everything the data plane counted since it started. Keys are names from the configuration and enums."""
+
+    connections: Mapping[tuple[str, ConnectResult], int] = field(default_factory=dict)  # forward, result
+    active: Mapping[tuple[str, str], int] = field(default_factory=dict)  # forward, tunnel
+    closed: Mapping[tuple[str, CloseReason], int] = field(default_factory=dict)  # forward, reason
+    to_target: Mapping[tuple[str, str], int] = field(default_factory=dict)  # forward, tunnel: bytes
+    to_client: Mapping[tuple[str, str], int] = field(default_factory=dict)  # forward, tunnel: bytes
+    dial_failures: Mapping[tuple[str, str, DialFailure], int] = field(
+        default_factory=dict
+    )  # forward, tunnel, why
+    last_resort: Mapping[str, int] = field(default_factory=dict)  # forward
+    connect_seconds: Mapping[str, Histogram] = field(default_factory=dict)  # tunnel
+    accept_pauses: int = 0  # times that accepting stopped for want of descriptors or memory
+    sessions: int = 0  # established or being dialled, now
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DialFailed:
+    """Evidence: one dial through `tunnel` failed for `reason`."""
+
+    forward: str
+    tunnel: str
+    target: Endpoint
+    reason: DialFailure
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SessionEnded:
+    """One finished session, for the session log. Durations in seconds, from accept to end.
+
+    A client that never got an upstream has `reason=None` and `result` other than OK.
+    """
+
+    forward: str
+    client: str
+    listen: str
+    target: str
+    tunnel: str | None
+    result: ConnectResult
+    reason: CloseReason | None
+    to_target: int
+    to_client: int
+    duration: float
+
+
+class DataPlane(Protocol):
+    """What the rest of the gateway may ask of the data plane. Called from the event loop's thread only."""
+
+    def apply(self, table: RoutingTable) -> None:
+        """Make `table` the truth for all later accepts; listeners open and close by difference.
+
+        Dials under way on a tunnel that the table no longer offers go on to the next one at once.
+        Raises ListenError when new listen addresses cannot be bound: then nothing was changed.
+        """
+
+    def abort(self, order: AbortTunnel) -> int:
+        """Reset the sessions named by `order`; how many there were."""
+
+    def drain(self) -> None:
+        """Close every listener; sessions go on."""
+
+    def stop(self) -> int:
+        """Close every listener and reset every session; how many there were. Nothing is left open."""
+
+    def stats(self) -> Stats:
+        """An immutable copy of all counters, live sessions' bytes included."""

@@ -1,0 +1,1 @@
+"""Logs: structlog set-up and the names of events."""

@@ -1,0 +1,1 @@
+"""Pure decisions: no asyncio, sockets, clock or logging; `now` is an argument."""

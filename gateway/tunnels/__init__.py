@@ -1,0 +1,1 @@
+"""Drivers: what brings a tunnel up, one a file, behind one small protocol."""
