@@ -59,9 +59,7 @@ class ListenError(GatewayError):
     def __init__(self, failures: Sequence[tuple[str, str, str]]) -> None:
         self.failures = tuple(failures)
         super().__init__(
-            "\n".join(
-                f'forward "{name}": cannot listen on {address}: {why}' for name, address, why in self.failures
-            )
+            "\n".join(f'forward "{name}": cannot listen on {address}: {why}' for name, address, why in self.failures)
         )
 
 

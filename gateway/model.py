@@ -274,9 +274,7 @@ class LinkFacts:
 
     index: int
     up: bool  # IFF_UP
-    carrier: (
-        bool  # IFF_LOWER_UP; a device that has no carrier notion (operstate UNKNOWN, as tun) counts as up
-    )
+    carrier: bool  # IFF_LOWER_UP; a device that has no carrier notion (operstate UNKNOWN, as tun) counts as up
     mtu: int
     addresses: tuple[str, ...] = ()  # canonical text, kernel order, link-local excluded
 
@@ -389,6 +387,4 @@ class ControlView:
     tunnels: tuple[TunnelView, ...] = ()
     forwards: tuple[ForwardView, ...] = ()
     transitions: Mapping[tuple[str, Cause], int] = field(default_factory=dict)
-    failovers: Mapping[tuple[str, str, str, str], int] = field(
-        default_factory=dict
-    )  # forward, from, to, cause
+    failovers: Mapping[tuple[str, str, str, str], int] = field(default_factory=dict)  # forward, from, to, cause

@@ -39,9 +39,7 @@ class Stats:
     closed: Mapping[tuple[str, CloseReason], int] = field(default_factory=dict)  # forward, reason
     to_target: Mapping[tuple[str, str], int] = field(default_factory=dict)  # forward, tunnel: bytes
     to_client: Mapping[tuple[str, str], int] = field(default_factory=dict)  # forward, tunnel: bytes
-    dial_failures: Mapping[tuple[str, str, DialFailure], int] = field(
-        default_factory=dict
-    )  # forward, tunnel, why
+    dial_failures: Mapping[tuple[str, str, DialFailure], int] = field(default_factory=dict)  # forward, tunnel, why
     last_resort: Mapping[str, int] = field(default_factory=dict)  # forward
     connect_seconds: Mapping[str, Histogram] = field(default_factory=dict)  # tunnel
     accept_pauses: int = 0  # times that accepting stopped for want of descriptors or memory
