@@ -73,19 +73,18 @@ def wait_until() -> Callable[[Callable[[], bool]], None]:
 def configure(pipe: Pipe) -> Iterator[Callable[..., logs.LineWriter]]:
     """`logs.configure` onto the pipe; afterwards logging is as it was."""
     root = logging.getLogger()
-    handlers, level = root.handlers[:], root.level
-    for handler in handlers:  # pytest's own, which would format each message a second time
-        root.removeHandler(handler)
+    level = root.level
 
     def to_pipe(**settings: object) -> logs.LineWriter:
+        for handler in root.handlers[:]:  # pytest's own, for this phase: it would format each message a second time
+            if type(handler).__module__ == "_pytest.logging":
+                root.removeHandler(handler)
         return logs.configure(**{"environment": "test", "descriptor": pipe.write_end, **settings})
 
     yield to_pipe
     logging.captureWarnings(capture=False)
-    for handler in root.handlers[:]:
+    for handler in [each for each in root.handlers if type(each).__module__ == logs.__name__]:
         root.removeHandler(handler)
         handler.close()
-    for handler in handlers:
-        root.addHandler(handler)
     root.setLevel(level)
     structlog.reset_defaults()
