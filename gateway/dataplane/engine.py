@@ -1,0 +1,481 @@
+"""The engine: one nested edge-triggered epoll, and the turns in which it is served.
+
+The engine's epoll descriptor is registered once with the event loop. When anything is ready, the loop calls a *turn*:
+the epoll is polled without waiting, and everything that is ready is served. Each socket is registered once for its
+whole life, so that no interest is ever toggled. What a turn does not finish (fairness) goes on in the next one.
+
+The engine owns every descriptor of the data plane, and every session's beginning and end. It implements
+`messages.DataPlane`; all calls come from the event loop's thread.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import select
+from _socket import socket as Socket  # noqa: N812
+from collections.abc import Callable
+from dataclasses import dataclass
+from time import monotonic
+from typing import Final
+
+import structlog
+
+from gateway.dataplane import sockopt
+from gateway.dataplane.allow import plain_address
+from gateway.dataplane.dialer import Dialer
+from gateway.dataplane.ledger import Ledger
+from gateway.dataplane.listener import Listener
+from gateway.dataplane.messages import AbortTunnel, DialFailed, SessionEnded, Stats
+from gateway.dataplane.pipes import PipePool
+from gateway.dataplane.plan import Attempt, Plan, make_plan
+from gateway.dataplane.proof import PathProof
+from gateway.dataplane.relay import CLIENT_EVENTS, SOCKET_EVENTS, Relay
+from gateway.dataplane.reuse import UpstreamReuse
+from gateway.dataplane.session import UNCONNECTED, Phase, Pump, Session
+from gateway.dataplane.timeouts import overdue
+from gateway.errors import ListenError
+from gateway.model import CloseReason, ConnectResult, DialFailure, Endpoint, PortMap, RoutingTable
+
+log = structlog.get_logger()
+
+_ERROR: Final = select.EPOLLERR
+_READABLE: Final = select.EPOLLIN | select.EPOLLHUP | select.EPOLLRDHUP
+_HUNG_UP: Final = select.EPOLLRDHUP | select.EPOLLHUP
+_WRITABLE: Final = select.EPOLLOUT
+_RELAYING: Final = Phase.RELAYING
+_DIALLING: Final = Phase.DIALLING
+_ENDED: Final = Phase.ENDED
+_EOF: Final = CloseReason.EOF
+_EVENTS_A_POLL: Final = 1024
+_SWEEP_SECONDS: Final = 1.0  # how coarse idle and half-close timeouts are
+_DIAL_CHECK_SECONDS: Final = 0.05  # how coarse connect timeouts are
+_PAUSE_SECONDS: Final = 0.1
+_SPIN_LIMIT_SECONDS: Final = 0.001  # of one turn: the event loop has other things to do
+_SPARE_UPSTREAMS: Final = 256
+_NO_REUSE: Final = frozenset({CloseReason.TUNNEL_DOWN, CloseReason.DRAIN, CloseReason.USER_TIMEOUT})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EngineOptions:
+    """What may be switched: `max_sessions` in all, `busy_poll` seconds to spin after activity (0: never)."""
+
+    max_sessions: int
+    splice: bool = True
+    reuse_upstreams: bool = True
+    busy_poll: float = 0.0
+
+
+class Engine:
+    """The data plane of one event loop."""
+
+    def __init__(
+        self,
+        *,
+        options: EngineOptions,
+        on_dial_failed: Callable[[DialFailed], None],
+        on_session_ended: Callable[[SessionEnded], None] | None = None,
+    ) -> None:
+        """Must be made inside the running event loop. `on_session_ended=None` costs nothing a session."""
+        self.batch = 0
+        self.sessions = 0
+        self.max_sessions = options.max_sessions
+        self._busy_poll = options.busy_poll
+        self._on_dial_failed = on_dial_failed
+        self._on_session_ended = on_session_ended
+        self._loop = asyncio.get_running_loop()
+        self._epoll = select.epoll()
+        self._sources: list[Pump | Listener | None] = [None] * 1024
+        self._ledger = Ledger()
+        self._pipes = PipePool()
+        self._proof = PathProof()
+        self._reuse = UpstreamReuse(capacity=_SPARE_UPSTREAMS if options.reuse_upstreams else 0)
+        self._relay = Relay(epoll=self._epoll, pipes=self._pipes, finish=self.finish, splice=options.splice)
+        self._dialer = Dialer(host=self, reuse=self._reuse, proof=self._proof, on_failure=self._dial_failed)
+        self._table: RoutingTable | None = None
+        self._listeners: dict[PortMap, Listener] = {}
+        self._accept_pauses = 0
+        self._resume_timer: asyncio.TimerHandle | None = None
+        self._dial_timer: asyncio.TimerHandle | None = None
+        self._turn_is_due = False
+        self._sweep_timer = self._loop.call_later(_SWEEP_SECONDS, self._sweep)
+        self._relay.tick = int(monotonic())
+        self._loop.add_reader(self._epoll.fileno(), self._turn)
+
+    # ------------------------------------------------------------ DataPlane
+
+    def apply(self, table: RoutingTable) -> None:
+        """See `DataPlane.apply`."""
+        self.batch += 1
+        self._open_and_close_listeners(table)
+        self._table = table
+        for name in self._ledger.tunnels.keys() | table.paths.keys():
+            tunnel = self._ledger.tunnel(name)
+            if tunnel.path != table.paths.get(name):
+                tunnel.path = table.paths.get(name)
+                tunnel.proven_in_batch = -1
+                for lane in self._ledger.lanes_of(name):
+                    self._reuse.flush(lane.spares4)
+                    self._reuse.flush(lane.spares6)
+        self._dialer.withdraw(lambda attempt, plan: attempt in plan.attempts())
+        self._after_dials()
+
+    def abort(self, order: AbortTunnel) -> int:
+        """See `DataPlane.abort`."""
+        doomed = [
+            session
+            for lane in self._ledger.lanes_of(order.tunnel, order.forwards)
+            for session in lane.sessions
+            if session.phase is _RELAYING
+        ]
+        for session in doomed:
+            self.finish(session, CloseReason.TUNNEL_DOWN)
+        return len(doomed)
+
+    def drain(self) -> None:
+        """See `DataPlane.drain`."""
+        for listener in self._listeners.values():
+            self._close_listener(listener)
+        self._listeners.clear()
+
+    def stop(self) -> int:
+        """See `DataPlane.stop`. The engine cannot be used again."""
+        self.drain()
+        doomed = list(self._ledger.sessions())
+        for session in doomed:
+            self.finish(session, CloseReason.DRAIN)
+        for tunnel in self._ledger.tunnels:
+            for lane in self._ledger.lanes_of(tunnel):
+                self._reuse.flush(lane.spares4)
+                self._reuse.flush(lane.spares6)
+        for timer in (self._sweep_timer, self._dial_timer, self._resume_timer):
+            if timer is not None:
+                timer.cancel()
+        self._loop.remove_reader(self._epoll.fileno())
+        self._epoll.close()
+        self._pipes.close()
+        self._proof.close()
+        return len(doomed)
+
+    def stats(self) -> Stats:
+        """See `DataPlane.stats`."""
+        return self._ledger.snapshot(accept_pauses=self._accept_pauses)
+
+    # ------------------------------------------------------------ turns
+
+    def _turn(self) -> None:
+        """Serve what is ready, then what was left over, then perhaps wait a little for more."""
+        self._turn_is_due = False
+        self._serve()
+        if self._busy_poll:
+            self._spin()
+        if self._relay.unfinished and not self._turn_is_due:
+            self._turn_is_due = True
+            self._loop.call_soon(self._turn)
+        if self._dialer.dialling and self._dial_timer is None:
+            self._after_dials()
+
+    def _spin(self) -> None:
+        """Poll on for `busy_poll` after the last activity, within the limit of a turn."""
+        now = monotonic()
+        limit = now + _SPIN_LIMIT_SECONDS
+        until = now + self._busy_poll
+        while now < until and now < limit and not self._relay.unfinished:
+            if self._serve():
+                until = monotonic() + self._busy_poll
+            now = monotonic()
+
+    def _serve(self) -> int:  # noqa: C901, PLR0912 - the hot loop: each call saved is paid back on every event
+        """One batch of events; how many there were."""
+        self.batch += 1
+        unfinished = self._relay.unfinished
+        if unfinished:
+            self._relay.unfinished = {}
+        events = self._epoll.poll(0, _EVENTS_A_POLL)
+        sources, pump = self._sources, self._relay.pump
+        for fd, event in events:
+            source = sources[fd]
+            if isinstance(source, Pump):
+                session = source.session
+                try:
+                    if session.phase is _RELAYING:
+                        if event & _ERROR:
+                            self._relay.source_failed(source)
+                            continue
+                        if event & _READABLE:
+                            if event & _HUNG_UP:
+                                source.hung_up = True
+                            if source.carry is None and source.pipe is None and not source.ended:
+                                pump(source)
+                        if event & _WRITABLE and session.phase is _RELAYING:
+                            twin = source.twin
+                            if twin.carry is not None or twin.pipe is not None:
+                                pump(twin)
+                    elif session.phase is _DIALLING and session.dial_batch != self.batch:
+                        self._while_dialling(source, session, event)
+                except Exception:  # noqa: BLE001 - the boundary of one connection: a bug ends it, and no other
+                    self._bug(session)
+            elif source is not None:
+                source.accept()
+        for left_over in unfinished:
+            session = left_over.session
+            if session.phase is _RELAYING:
+                try:
+                    pump(left_over)
+                except Exception:  # noqa: BLE001 - as above
+                    self._bug(session)
+        self._reuse.settle()
+        return len(events)
+
+    def _bug(self, session: Session) -> None:
+        log.error("session.failed", forward=session.plan.forward.spec.name, exc_info=True)
+        self.finish(session, CloseReason.ERROR)
+
+    def _while_dialling(self, source: Pump, session: Session, event: int) -> None:
+        """An event on either socket of a session whose upstream is not connected yet."""
+        if source is session.up:
+            if event & _ERROR:
+                self._relay.source_failed(source)
+                return
+            source.ready = True
+            if event & _HUNG_UP:
+                source.hung_up = True
+        elif self._dialer.on_upstream(session, event):
+            if session.up.ready:
+                self._relay.pump(session.up)
+            if event & _READABLE and session.phase is _RELAYING:
+                if event & _HUNG_UP:
+                    source.hung_up = True
+                self._relay.pump(source)
+
+    # ------------------------------------------------------------ sessions: beginning and end
+
+    def admit(self, plan: Plan, attempt: Attempt, client: Socket, fd: int, address: tuple[str, int]) -> None:
+        """See `listener.Host`."""
+        session = Session(
+            plan,
+            attempt,
+            client,
+            address if self._on_session_ended is not None else None,
+            monotonic(),
+            self._relay.tick,
+        )
+        self._found_by(fd, session.up)
+        self._epoll.register(fd, CLIENT_EVENTS)
+        self.sessions += 1
+        plan.forward.active += 1
+        if plan.last_resort:
+            plan.forward.last_resort += 1
+        self._dialer.dial(session, attempt)
+
+    def turn_away(self, plan: Plan, client: Socket, address: tuple[str, int], result: ConnectResult) -> None:
+        """See `listener.Host`."""
+        sockopt.close_with_reset(client)
+        plan.forward.results[result] += 1
+        if self._on_session_ended is not None:
+            self._on_session_ended(_ended_without_upstream(plan, address, result, 0.0))
+
+    def give_up(self, session: Session) -> None:
+        """See `dialer.Host`."""
+        plan = session.plan
+        plan.forward.results[ConnectResult.DIAL_FAILED] += 1
+        if self._on_session_ended is not None and session.client is not None:
+            waited = monotonic() - session.accepted_at
+            self._on_session_ended(_ended_without_upstream(plan, session.client, ConnectResult.DIAL_FAILED, waited))
+        self._forget(session)
+        client = session.up.source
+        self._sources[client.fileno()] = None
+        sockopt.close_with_reset(client)
+        session.dissolve()
+
+    def finish(self, session: Session, reason: CloseReason) -> None:
+        """End a session, whatever its state, exactly once: an orderly end only for EOF, RST for everything else."""
+        if session.phase is _ENDED:
+            return
+        if session.phase is _DIALLING:
+            self._dialer.abandon(session)
+        up, down, attempt = session.up, session.down, session.attempt
+        client, upstream, lane = up.source, down.source, attempt.lane
+        lane.sessions.discard(session)
+        lane.to_target += up.moved
+        lane.to_client += down.moved
+        lane.forward.closed[reason] += 1
+        if self._on_session_ended is not None:
+            self._on_session_ended(_ended(session, reason))
+        self._forget(session)
+        if up.pipe is not None:
+            self._pipes.give_back(up.pipe)
+        if down.pipe is not None:
+            self._pipes.give_back(down.pipe)
+        self._sources[client.fileno()] = None
+        if reason is _EOF:
+            client.close()
+        else:
+            sockopt.close_with_reset(client)
+        if upstream is not UNCONNECTED:
+            self._sources[upstream.fileno()] = None
+            self._dispose(upstream, attempt, reason)
+        session.dissolve()
+
+    def _dispose(self, upstream: Socket, attempt: Attempt, reason: CloseReason) -> None:
+        """Close an upstream that is done with, or keep it for the next session of its lane."""
+        reusable = attempt.path is attempt.lane.tunnel.path and reason not in _NO_REUSE
+        if reason is _EOF:
+            if not (reusable and sockopt.is_closed(upstream) and self._reuse.keep(upstream, attempt.spares)):
+                upstream.close()
+        elif not (reusable and self._reuse.keep(upstream, attempt.spares)):
+            sockopt.close_with_reset(upstream)
+
+    def _forget(self, session: Session) -> None:
+        session.phase = _ENDED
+        self.sessions -= 1
+        session.plan.forward.active -= 1
+
+    # ------------------------------------------------------------ what the dialer and the listeners ask for
+
+    def adopt_upstream(self, session: Session, upstream: Socket, *, registered: bool) -> None:
+        """See `dialer.Host`."""
+        session.down.source = upstream
+        fd = upstream.fileno()
+        self._found_by(fd, session.down)
+        if not registered:
+            self._epoll.register(fd, SOCKET_EVENTS)
+
+    def drop_upstream(self, session: Session) -> None:
+        """See `dialer.Host`."""
+        upstream = session.down.source
+        if upstream is not UNCONNECTED:
+            self._sources[upstream.fileno()] = None
+            session.down.source = UNCONNECTED
+            upstream.close()
+
+    def current_plan(self, session: Session) -> Plan:
+        """See `dialer.Host`. A listener that is gone offers what it offered last."""
+        listener = self._listeners.get(session.plan.ports)
+        return session.plan if listener is None else self.plan_for(listener)
+
+    def plan_for(self, listener: Listener) -> Plan:
+        """See `listener.Host`. Worked out when first needed under a table: most listeners sleep through most tables."""
+        table = self._table
+        assert table is not None  # noqa: S101 - listeners come with a table
+        if listener.plan is None or listener.generation != table.generation:
+            listener.plan = make_plan(table, listener.forward, listener.ports, self._ledger)
+            listener.generation = table.generation
+        return listener.plan
+
+    def pause_accepting(self, why: str) -> None:
+        """See `listener.Host`."""
+        if self._resume_timer is None:
+            self._accept_pauses += 1
+            log.warning("accept.paused", reason=why, seconds=_PAUSE_SECONDS, sessions=self.sessions)
+            self._listen_for(0)
+            self._resume_timer = self._loop.call_later(_PAUSE_SECONDS, self._resume_accepting)
+
+    def _resume_accepting(self) -> None:
+        self._resume_timer = None
+        self._listen_for(select.EPOLLIN)
+
+    def _listen_for(self, events: int) -> None:
+        for listener in self._listeners.values():
+            self._epoll.modify(listener.socket.fileno(), events)
+
+    def _found_by(self, fd: int, source: Pump | Listener) -> None:
+        try:
+            self._sources[fd] = source
+        except IndexError:
+            self._sources.extend([None] * (fd + 1 - len(self._sources)))
+            self._sources.extend([None] * len(self._sources))
+            self._sources[fd] = source
+
+    def _dial_failed(self, attempt: Attempt, session: Session, reason: DialFailure) -> None:
+        self._on_dial_failed(
+            DialFailed(
+                forward=attempt.lane.forward.spec.name,
+                tunnel=attempt.lane.tunnel.name,
+                target=session.plan.ports.target,
+                reason=reason,
+            )
+        )
+
+    # ------------------------------------------------------------ listeners
+
+    def _open_and_close_listeners(self, table: RoutingTable) -> None:
+        """Bind what is new, or raise ListenError and change nothing; then close what is gone."""
+        wanted = {ports: forward for forward in table.forwards for ports in forward.ports}
+        opened: dict[PortMap, Listener] = {}
+        failures: list[tuple[str, str, str]] = []
+        for ports, forward in wanted.items():
+            if ports not in self._listeners:
+                try:
+                    opened[ports] = Listener(self, self._ledger.forward(forward), ports)
+                except OSError as error:
+                    failures.append((forward.name, str(ports.listen), error.strerror or str(error)))
+        if failures:
+            for listener in opened.values():
+                listener.close()
+            raise ListenError(failures)
+        for ports in self._listeners.keys() - wanted.keys():
+            self._close_listener(self._listeners.pop(ports))
+        for forward in table.forwards:
+            self._ledger.forward(forward)
+        for ports, listener in opened.items():
+            self._listeners[ports] = listener
+            self._found_by(listener.socket.fileno(), listener)
+            self._epoll.register(listener.socket.fileno(), select.EPOLLIN)
+
+    def _close_listener(self, listener: Listener) -> None:
+        self._sources[listener.socket.fileno()] = None
+        listener.close()
+
+    # ------------------------------------------------------------ time
+
+    def _after_dials(self) -> None:
+        if self._dialer.dialling and self._dial_timer is None:
+            self._dial_timer = self._loop.call_later(_DIAL_CHECK_SECONDS, self._check_dials)
+
+    def _check_dials(self) -> None:
+        self._dial_timer = None
+        self.batch += 1
+        self._dialer.expire(monotonic())
+        self._after_dials()
+
+    def _sweep(self) -> None:
+        """Once a second: the clock of the hot path, and the sessions whose time is over."""
+        self._sweep_timer = self._loop.call_later(_SWEEP_SECONDS, self._sweep)
+        tick = self._relay.tick = int(monotonic())
+        for session, reason in [(s, why) for s in self._ledger.sessions() if (why := overdue(s, tick)) is not None]:
+            self.finish(session, reason)
+
+
+def _ended(session: Session, reason: CloseReason) -> SessionEnded:
+    """The line for the session log."""
+    host, port = session.client or ("", 0)
+    ports = session.plan.ports
+    return SessionEnded(
+        forward=session.plan.forward.spec.name,
+        client=str(Endpoint(plain_address(host), port)),
+        listen=str(ports.listen),
+        target=str(ports.target),
+        tunnel=session.attempt.lane.tunnel.name,
+        result=ConnectResult.OK,
+        reason=reason,
+        to_target=session.up.moved,
+        to_client=session.down.moved,
+        duration=monotonic() - session.accepted_at,
+    )
+
+
+def _ended_without_upstream(
+    plan: Plan, client: tuple[str, int], result: ConnectResult, duration: float
+) -> SessionEnded:
+    return SessionEnded(
+        forward=plan.forward.spec.name,
+        client=str(Endpoint(plain_address(client[0]), client[1])),
+        listen=str(plan.ports.listen),
+        target=str(plan.ports.target),
+        tunnel=None,
+        result=result,
+        reason=None,
+        to_target=0,
+        to_client=0,
+        duration=duration,
+    )

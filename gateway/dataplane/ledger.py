@@ -1,0 +1,160 @@
+"""The ledger: which session rides on which tunnel, and everything that is counted.
+
+forward × tunnel = a **lane**. A session belongs to one lane from its dial to its end, so that a tunnel that falls takes
+exactly its own sessions with it, and a live byte is counted where it flows. Counters are plain integers: they are
+added up when somebody asks (`snapshot`), never on the hot path.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_left
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from typing import Final
+
+from gateway.dataplane.allow import AllowList
+from gateway.dataplane.messages import Histogram, Stats
+from gateway.dataplane.reuse import Spares
+from gateway.dataplane.session import Session
+from gateway.model import CloseReason, ConnectResult, DialFailure, ForwardSpec, Path
+
+_BOUNDS: Final = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0)
+
+
+class TunnelEntry:
+    """One tunnel: its path (None: not to be dialled now), when that was last proven, and how long dials took."""
+
+    __slots__ = ("connect_counts", "connect_seconds", "name", "path", "proven_in_batch")
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+        self.path: Path | None = None
+        self.proven_in_batch = -1
+        self.connect_counts = [0] * (len(_BOUNDS) + 1)
+        self.connect_seconds = 0.0
+
+    def connected(self, seconds: float) -> None:
+        """Count a dial that worked after `seconds`."""
+        self.connect_counts[bisect_left(_BOUNDS, seconds)] += 1
+        self.connect_seconds += seconds
+
+
+class ForwardEntry:
+    """One forward: its specification, its sessions' number (established or being dialled), what became of clients."""
+
+    __slots__ = ("active", "allowed", "closed", "last_resort", "limit", "results", "spec")
+
+    def __init__(self, spec: ForwardSpec) -> None:
+        self.active = 0
+        self.results: dict[ConnectResult, int] = dict.fromkeys(ConnectResult, 0)
+        self.closed: dict[CloseReason, int] = dict.fromkeys(CloseReason, 0)
+        self.last_resort = 0
+        self.specify(spec)
+
+    def specify(self, spec: ForwardSpec) -> None:
+        """Take a new specification; counters go on."""
+        self.spec = spec
+        self.limit = spec.max_connections
+        self.allowed = AllowList(spec.allow)
+
+
+class Lane:
+    """One forward through one tunnel. `spares4` and `spares6` are disconnected upstreams (see `reuse`)."""
+
+    __slots__ = ("failures", "forward", "sessions", "spares4", "spares6", "to_client", "to_target", "tunnel")
+
+    def __init__(self, forward: ForwardEntry, tunnel: TunnelEntry) -> None:
+        self.forward = forward
+        self.tunnel = tunnel
+        self.sessions: set[Session] = set()
+        self.spares4: Spares = []
+        self.spares6: Spares = []
+        self.to_target = 0  # bytes of finished sessions
+        self.to_client = 0
+        self.failures: Counter[DialFailure] = Counter()
+
+
+class Ledger:
+    """All forwards, tunnels and lanes that were ever seen. Entries stay: counters must not fall."""
+
+    __slots__ = ("_lanes", "forwards", "tunnels")
+
+    def __init__(self) -> None:
+        self.forwards: dict[str, ForwardEntry] = {}
+        self.tunnels: dict[str, TunnelEntry] = {}
+        self._lanes: dict[tuple[str, str], Lane] = {}
+
+    def forward(self, spec: ForwardSpec) -> ForwardEntry:
+        """The entry of a forward, made or brought up to date."""
+        entry = self.forwards.get(spec.name)
+        if entry is None:
+            entry = self.forwards[spec.name] = ForwardEntry(spec)
+        elif entry.spec is not spec:
+            entry.specify(spec)
+        return entry
+
+    def tunnel(self, name: str) -> TunnelEntry:
+        """The entry of a tunnel, made when first seen."""
+        entry = self.tunnels.get(name)
+        if entry is None:
+            entry = self.tunnels[name] = TunnelEntry(name)
+        return entry
+
+    def lane(self, forward: ForwardEntry, tunnel: TunnelEntry) -> Lane:
+        """The lane of a forward through a tunnel, made when first needed."""
+        key = (forward.spec.name, tunnel.name)
+        lane = self._lanes.get(key)
+        if lane is None:
+            lane = self._lanes[key] = Lane(forward, tunnel)
+        return lane
+
+    def lanes_of(self, tunnel: str, forwards: Iterable[str] | None = None) -> list[Lane]:
+        """The lanes through `tunnel`; only those of `forwards`, if given."""
+        if forwards is None:
+            return [lane for (_, name), lane in self._lanes.items() if name == tunnel]
+        return [lane for name in forwards if (lane := self._lanes.get((name, tunnel))) is not None]
+
+    def sessions(self) -> Iterator[Session]:
+        """Every session, established or being dialled. Do not end one while iterating."""
+        for lane in self._lanes.values():
+            yield from lane.sessions
+
+    def snapshot(self, *, accept_pauses: int) -> Stats:
+        """Everything counted so far, the bytes of live sessions included. Only what is not zero has a key."""
+        to_target: dict[tuple[str, str], int] = {}
+        to_client: dict[tuple[str, str], int] = {}
+        active: dict[tuple[str, str], int] = {}
+        failures: dict[tuple[str, str, DialFailure], int] = {}
+        sessions = 0
+        for key, lane in self._lanes.items():
+            sessions += (alive := len(lane.sessions))
+            active[key] = alive
+            to_target[key] = lane.to_target + sum(session.up.moved for session in lane.sessions)
+            to_client[key] = lane.to_client + sum(session.down.moved for session in lane.sessions)
+            failures |= {(*key, why): count for why, count in lane.failures.items()}
+        return Stats(
+            connections={
+                (name, result): count
+                for name, forward in self.forwards.items()
+                for result, count in forward.results.items()
+                if count
+            },
+            active=active,
+            closed={
+                (name, reason): count
+                for name, forward in self.forwards.items()
+                for reason, count in forward.closed.items()
+                if count
+            },
+            to_target={key: count for key, count in to_target.items() if count},
+            to_client={key: count for key, count in to_client.items() if count},
+            dial_failures=failures,
+            last_resort={name: entry.last_resort for name, entry in self.forwards.items() if entry.last_resort},
+            connect_seconds={
+                name: Histogram(bounds=_BOUNDS, counts=tuple(entry.connect_counts), total=entry.connect_seconds)
+                for name, entry in self.tunnels.items()
+                if any(entry.connect_counts)
+            },
+            accept_pauses=accept_pauses,
+            sessions=sessions,
+        )

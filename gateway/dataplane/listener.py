@@ -1,0 +1,136 @@
+"""A listener: the bound socket of one port map, and what becomes of each client that comes to it."""
+
+from __future__ import annotations
+
+import errno
+import socket
+from _socket import socket as Socket  # noqa: N812
+from collections.abc import Callable
+from typing import Final, Protocol
+
+from gateway.dataplane import sockopt
+from gateway.dataplane.ledger import ForwardEntry
+from gateway.dataplane.plan import Attempt, Plan
+from gateway.model import ConnectResult, ListenAddress, PortMap
+
+_BACKLOG: Final = 65_535  # the kernel takes the smaller of this and net.core.somaxconn
+_CLIENTS_A_TURN: Final = range(64)
+_STREAM: Final = int(socket.SOCK_STREAM)
+
+Accept = Callable[[], tuple[int, tuple[str, int]]]
+"""`socket.accept` less the getsockname and ioctl that Python's own adds to each client."""
+
+# accept(2): errors of the one connection, which is gone; "treat them like EAGAIN by retrying".
+_CLIENT_GONE: Final = frozenset(
+    {
+        errno.ECONNABORTED,
+        errno.EPROTO,
+        errno.ENETDOWN,
+        errno.ENOPROTOOPT,
+        errno.EHOSTDOWN,
+        errno.ENONET,
+        errno.EHOSTUNREACH,
+        errno.EOPNOTSUPP,
+        errno.ENETUNREACH,
+        errno.EPERM,  # a firewall rule
+        errno.EINTR,
+    }
+)
+
+
+class Host(Protocol):
+    """What a listener needs of the engine."""
+
+    sessions: int
+    max_sessions: int
+
+    def plan_for(self, listener: Listener) -> Plan:
+        """The plan of the present routing table."""
+
+    def admit(self, plan: Plan, attempt: Attempt, client: Socket, fd: int, address: tuple[str, int]) -> None:
+        """Take `client` and start dialling."""
+
+    def turn_away(self, plan: Plan, client: Socket, address: tuple[str, int], result: ConnectResult) -> None:
+        """Take `client` and reset it."""
+
+    def pause_accepting(self, why: str) -> None:
+        """Accept nobody for a moment."""
+
+
+class Listener:
+    """Owns its socket, from construction (which binds it: raises OSError) to `close`."""
+
+    __slots__ = ("_host", "family", "forward", "generation", "plan", "ports", "socket")
+
+    def __init__(self, host: Host, forward: ForwardEntry, ports: PortMap) -> None:
+        self._host = host
+        self.forward = forward
+        self.ports = ports
+        self.plan: Plan | None = None
+        self.generation = -1
+        self.socket = bind(ports.listen, forward)
+        self.family = int(self.socket.family)
+
+    def accept(self) -> None:
+        """Accept who is waiting, a bounded number, and send each on its way."""
+        host, forward = self._host, self.forward
+        plan = host.plan_for(self)
+        accept: Accept = self.socket._accept  # type: ignore[attr-defined]  # noqa: SLF001 - accept4 and no more
+        family = self.family
+        for _ in _CLIENTS_A_TURN:
+            if host.sessions >= host.max_sessions:
+                host.pause_accepting("max_connections")
+                return
+            try:
+                fd, address = accept()
+            except BlockingIOError:
+                return
+            except OSError as error:
+                if error.errno in _CLIENT_GONE:
+                    continue
+                # No capacity (EMFILE, ENFILE, ENOBUFS, ENOMEM), or something unheard of: either way trying again at
+                # once would only burn the processor.
+                host.pause_accepting(errno.errorcode.get(error.errno or 0, str(error.errno)))
+                return
+            client = Socket(family, _STREAM, 0, fd)
+            if not forward.allowed(address[0]):
+                host.turn_away(plan, client, address, ConnectResult.DENIED)
+            elif forward.active >= forward.limit:
+                host.turn_away(plan, client, address, ConnectResult.LIMITED)
+            elif attempts := plan.attempts():
+                host.admit(plan, attempts[0], client, fd, address)
+            else:
+                host.turn_away(plan, client, address, ConnectResult.NO_TUNNEL)
+
+    def close(self) -> None:
+        """Stop listening. Clients that wait in the backlog are reset by the kernel."""
+        self.socket.close()
+
+
+def bind(listen: ListenAddress, forward: ForwardEntry) -> Socket:
+    """A listening socket on `listen`, now the caller's. Raises OSError.
+
+    Without a host it takes IPv4 and IPv6 in one socket; where the kernel has no IPv6, IPv4.
+    """
+    try:
+        return _bind(listen, forward)
+    except OSError as error:
+        if listen.host is not None or error.errno != errno.EAFNOSUPPORT:
+            raise
+        return _bind(ListenAddress("0.0.0.0", listen.port), forward)  # noqa: S104 - what the operator asked for
+
+
+def _bind(listen: ListenAddress, forward: ForwardEntry) -> Socket:
+    host = "::" if listen.host is None else listen.host
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    sock = Socket(family, _STREAM | socket.SOCK_CLOEXEC | socket.SOCK_NONBLOCK, 0)
+    try:
+        sockopt.prepare_listener(sock, forward.spec)
+        if family == socket.AF_INET6:
+            sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, listen.host is not None)
+        sock.bind((host, listen.port))
+        sock.listen(_BACKLOG)
+    except OSError:
+        sock.close()
+        raise
+    return sock

@@ -1,0 +1,116 @@
+"""What a session is: two sockets, two pumps, and where it stands.
+
+    client ──up──▶ upstream       `session.up.source` is the client, `session.up.twin.source` the upstream
+    client ◀─down── upstream
+
+          accept          upstream connected          both ends of file, or any error
+    ────▶ DIALLING ────────▶ RELAYING ────────────────────▶ ENDED
+              └── no tunnel, refused, timed out, client reset ──▶ ENDED
+
+A pump holds all that one direction needs. It is found by the descriptor of its source, so "this socket is readable" is
+about one pump and "this socket is writable" about its twin. Half-closed is `up.ended` or `down.ended` alone.
+"""
+
+from __future__ import annotations
+
+from _socket import socket as Socket  # noqa: N812
+from enum import IntEnum
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:  # these know sessions; a session only carries them
+    from gateway.dataplane.pipes import Pipe
+    from gateway.dataplane.plan import Attempt, Plan
+
+
+UNCONNECTED: Final = Socket()
+"""Stands for the upstream while there is none: never used, so that the relay need not ask whether there is one."""
+UNCONNECTED.close()
+
+
+class Phase(IntEnum):
+    """Where a session stands."""
+
+    DIALLING = 0
+    RELAYING = 1
+    ENDED = 2
+
+
+class Pump:
+    """One direction of a session: from `source` to `twin.source`, the sink.
+
+    carry       bytes read but not taken by the sink yet (while copying), else None
+    pipe        the borrowed pipe (while bytes are in it), else None
+    full_reads  how many reads filled the whole buffer: enough of them make the flow bulk
+    moved       bytes that the sink took
+    hung_up     the kernel said that the source's peer sent FIN: a short read does not mean drained any more
+    ended       end of file was read and passed on
+    ready       (while dialling) the source has something to read
+    """
+
+    __slots__ = ("carry", "ended", "full_reads", "hung_up", "moved", "pipe", "ready", "session", "source", "twin")
+
+    session: Session
+    source: Socket
+    twin: Pump
+
+    def __init__(self) -> None:
+        self.carry: bytes | None = None
+        self.pipe: Pipe | None = None
+        self.full_reads = 0
+        self.moved = 0
+        self.hung_up = False
+        self.ended = False
+        self.ready = False
+
+
+class Session:
+    """A client and its upstream. Owns both sockets; the engine ends it, exactly once.
+
+    plan         what its listener offered when it was accepted
+    attempt      what is being, or was, dialled
+    tried        the attempts that failed before
+    accepted_at, dialled_at     moments, monotonic seconds
+    dial_batch   the batch of events in which connect() was called: events of the upstream in it are stale
+    last_active  the engine's tick (whole seconds) when bytes last moved
+    client       (address, port) of the client, kept only when a log line or a header will need it
+    """
+
+    __slots__ = (
+        "accepted_at",
+        "attempt",
+        "client",
+        "dial_batch",
+        "dialled_at",
+        "down",
+        "last_active",
+        "phase",
+        "plan",
+        "tried",
+        "up",
+    )
+
+    def __init__(
+        self, plan: Plan, attempt: Attempt, source: Socket, client: tuple[str, int] | None, now: float, tick: int
+    ) -> None:
+        """Takes ownership of `source`, the accepted socket."""
+        self.up = up = Pump()
+        self.down = down = Pump()
+        up.session = down.session = self
+        up.twin = down
+        down.twin = up
+        up.source = source
+        down.source = UNCONNECTED
+        self.plan = plan
+        self.attempt = attempt
+        self.client = client
+        self.accepted_at = now
+        self.dialled_at = now
+        self.last_active = tick
+        self.dial_batch = -1
+        self.phase = Phase.DIALLING
+        self.tried: tuple[Attempt, ...] = ()
+
+    def dissolve(self) -> None:
+        """Cut the references that its parts hold to one another: the memory goes at once, not at a collection."""
+        up, down = self.up, self.down
+        del self.up, self.down, up.twin, down.twin
