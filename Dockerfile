@@ -34,7 +34,6 @@ LABEL org.opencontainers.image.title="gateway" \
 
 RUN apt-get update \
  && apt-get install --yes --no-install-recommends \
-      ca-certificates \
       iproute2 \
       libcharon-extauth-plugins \
       libcharon-extra-plugins \
