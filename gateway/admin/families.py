@@ -1,0 +1,223 @@
+"""Which series a scrape shows: the gateway's facts as metric families, in the order of docs/metrics.md.
+
+A series appears when it is first non-zero. The exceptions are those whose zero is the news (a tunnel that never came
+up, a reload that failed) and the few without labels that say how the gateway is.
+
+Labels come from the configuration and from closed enums, never from clients.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from itertools import accumulate, chain
+
+from prometheus_client.metrics_core import (
+    CounterMetricFamily,
+    GaugeMetricFamily,
+    HistogramMetricFamily,
+    InfoMetricFamily,
+    Metric,
+)
+from prometheus_client.utils import floatToGoString
+
+from gateway.admin.samples import Entry, PacedSamples
+from gateway.admin.stats import HistogramView, StatsView
+from gateway.model import ControlView, Health
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReloadFacts:
+    """How loading the configuration went last; the start is the first time."""
+
+    successful: bool
+    success_at_unix: float  # of the last time that it succeeded
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Facts:
+    """Everything one scrape shows, taken at one moment. `lag` is in seconds."""
+
+    stats: StatsView
+    view: ControlView
+    reload: ReloadFacts
+    lag: float
+    draining: bool
+
+
+def families(facts: Facts, *, version: str, environment: str) -> Iterator[Metric]:
+    """Every family that has a sample now."""
+    yield from _of_connections(facts.stats)
+    yield from _of_dials(facts.stats)
+    yield from _of_forwards(facts.view, facts.stats)
+    yield from _of_tunnels(facts.view)
+    yield from _of_the_gateway(facts)
+    about = {"version": version, "environment": environment}
+    yield InfoMetricFamily("gateway_build", "Version and environment of this gateway; always 1.", value=about)
+
+
+# ---------------------------------------------------------------- families by theme
+
+
+def _of_connections(stats: StatsView) -> Iterator[Metric]:
+    yield from _counter(
+        "gateway_connections_total",
+        "Accepted clients, by what became of them.",
+        ("forward", "result"),
+        stats.connections.items(),
+    )
+    yield from _gauge("gateway_connections_active", "Sessions now.", ("forward", "tunnel"), _active(stats))
+    yield from _counter(
+        "gateway_connections_closed_total",
+        "Ended sessions, by why they ended.",
+        ("forward", "reason"),
+        stats.closed.items(),
+    )
+    yield from _counter(
+        "gateway_bytes_total",
+        "Bytes relayed.",
+        ("forward", "tunnel", "direction"),
+        chain(_directed(stats.to_target, "to_target"), _directed(stats.to_client, "to_client")),
+    )
+
+
+def _of_dials(stats: StatsView) -> Iterator[Metric]:
+    histograms = [(tunnel, seen) for tunnel, seen in stats.connect_seconds.items() if any(seen.counts)]
+    if histograms:
+        family = HistogramMetricFamily(
+            "gateway_connect_duration_seconds", "How long dials that worked took.", labels=["tunnel"]
+        )
+        for tunnel, seen in histograms:
+            family.add_metric([tunnel], _buckets(seen), seen.total)
+        yield family
+    yield from _counter(
+        "gateway_connect_failures_total",
+        "Failed dials, by why they failed.",
+        ("forward", "tunnel", "reason"),
+        stats.dial_failures.items(),
+    )
+
+
+def _of_forwards(view: ControlView, stats: StatsView) -> Iterator[Metric]:
+    yield from _gauge(
+        "gateway_forward_active_tunnel",
+        "1 for the tunnel that new sessions of the forward take, 0 for one that they once took.",
+        ("forward", "tunnel"),
+        _active_tunnels(view),
+    )
+    yield from _counter(
+        "gateway_failovers_total",
+        "Times that new sessions of the forward moved from one tunnel to another.",
+        ("forward", "from_tunnel", "to_tunnel", "cause"),
+        view.failovers.items(),
+    )
+    yield from _counter(
+        "gateway_last_resort_dials_total",
+        "Dials through a soft-DOWN tunnel because none was UP.",
+        ("forward",),
+        (((forward,), count) for forward, count in stats.last_resort.items()),
+    )
+
+
+def _of_tunnels(view: ControlView) -> Iterator[Metric]:
+    yield from _gauge(
+        "gateway_tunnel_up",
+        "1 while the tunnel's health is UP, otherwise 0.",
+        ("tunnel", "kind"),
+        [((tunnel.name, tunnel.kind), tunnel.health is Health.UP) for tunnel in view.tunnels],
+    )
+    yield from _gauge(
+        "gateway_tunnel_state",
+        "1 for the tunnel's health as it is, 0 for each that it could be.",
+        ("tunnel", "state"),
+        [((tunnel.name, state), tunnel.health is state) for tunnel in view.tunnels for state in Health],
+    )
+    yield from _counter(
+        "gateway_tunnel_transitions_total",
+        "Changes of the tunnel's health, by cause.",
+        ("tunnel", "cause"),
+        view.transitions.items(),
+    )
+
+
+def _of_the_gateway(facts: Facts) -> Iterator[Metric]:
+    if facts.stats.accept_pauses:
+        yield CounterMetricFamily(
+            "gateway_accept_pauses_total",
+            "Times that accepting paused for want of descriptors or memory.",
+            value=facts.stats.accept_pauses,
+        )
+    for name, says, value in (
+        ("gateway_draining", "1 once the gateway drains, otherwise 0.", facts.draining),
+        (
+            "gateway_config_last_reload_successful",
+            "1 if the configuration was usable when it was last loaded, otherwise 0.",
+            facts.reload.successful,
+        ),
+        (
+            "gateway_config_last_reload_success_timestamp_seconds",
+            "When a configuration was last loaded successfully, as Unix time.",
+            facts.reload.success_at_unix,
+        ),
+        ("gateway_event_loop_lag_seconds", "By how much the event loop was late at worst, lately.", facts.lag),
+    ):
+        yield GaugeMetricFamily(name, says, value=float(value))
+
+
+# ---------------------------------------------------------------- from facts to entries
+
+
+def _active(stats: StatsView) -> list[Entry]:
+    """Sessions now, with the zeros of wherever there once was one: bytes tell of those."""
+    ever = dict.fromkeys(
+        key for counts in (stats.active, stats.to_target, stats.to_client) for key, count in counts.items() if count
+    )
+    return [(key, stats.active.get(key, 0)) for key in ever]
+
+
+def _active_tunnels(view: ControlView) -> list[Entry]:
+    """The tunnel that each forward uses, with the zeros of those that it used: failovers tell of those."""
+    names = {tunnel.name for tunnel in view.tunnels}
+    used: dict[str, dict[str, None]] = {}
+    for name, from_tunnel, to_tunnel, _ in view.failovers:
+        used.setdefault(name, {}).update(dict.fromkeys((from_tunnel, to_tunnel)))
+    entries: list[Entry] = []
+    for forward in view.forwards:
+        if forward.active is not None:
+            entries.append(((forward.name, forward.active), 1))
+        entries.extend(
+            ((forward.name, tunnel), 0)
+            for tunnel in used.get(forward.name, ())
+            if tunnel != forward.active and tunnel in names
+        )
+    return entries
+
+
+def _directed(relayed: Mapping[tuple[str, str], int], direction: str) -> Iterator[Entry]:
+    return (((forward, tunnel, direction), count) for (forward, tunnel), count in relayed.items())
+
+
+def _buckets(seen: HistogramView) -> list[tuple[str, float]]:
+    """Cumulative, as Prometheus wants them, the last one for everything."""
+    bounds = [*map(floatToGoString, seen.bounds), "+Inf"]
+    return list(zip(bounds, accumulate(seen.counts), strict=True))
+
+
+# ---------------------------------------------------------------- from entries to families
+
+
+def _counter(name: str, says: str, labels: tuple[str, ...], entries: Iterable[Entry]) -> Iterator[Metric]:
+    """The family of those entries that are not zero; nothing when all are."""
+    found = [entry for entry in entries if entry[1]]
+    if found:
+        family = CounterMetricFamily(name, says)
+        PacedSamples(name, labels, found).become_those_of(family)
+        yield family
+
+
+def _gauge(name: str, says: str, labels: tuple[str, ...], entries: list[Entry]) -> Iterator[Metric]:
+    """The family of all entries, zeros included; nothing when there are none."""
+    if entries:
+        family = GaugeMetricFamily(name, says)
+        PacedSamples(name, labels, entries).become_those_of(family)
+        yield family

@@ -1,0 +1,68 @@
+"""What the metrics read of the data plane: its `Stats`, by shape.
+
+admin and dataplane do not import each other, so the shape is said here again; mypy compares the two where app
+joins them. Properties, because frozen values have no settable attributes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Protocol
+
+from gateway.model import CloseReason, ConnectResult, DialFailure
+
+
+class HistogramView(Protocol):
+    """Counts of durations in seconds: `counts[i]` fell into (bounds[i-1], bounds[i]], the last beyond all bounds."""
+
+    @property
+    def bounds(self) -> tuple[float, ...]:
+        """Upper bounds, ascending, one fewer than `counts`."""
+
+    @property
+    def counts(self) -> tuple[int, ...]:
+        """Not cumulative."""
+
+    @property
+    def total(self) -> float:
+        """Sum of all observed values."""
+
+
+class StatsView(Protocol):
+    """An immutable copy of the data plane's counters since it started."""
+
+    @property
+    def connections(self) -> Mapping[tuple[str, ConnectResult], int]:
+        """Accepted clients by (forward, result)."""
+
+    @property
+    def active(self) -> Mapping[tuple[str, str], int]:
+        """Sessions now, by (forward, tunnel)."""
+
+    @property
+    def closed(self) -> Mapping[tuple[str, CloseReason], int]:
+        """Ended sessions by (forward, reason)."""
+
+    @property
+    def to_target(self) -> Mapping[tuple[str, str], int]:
+        """Bytes from clients to the target, by (forward, tunnel)."""
+
+    @property
+    def to_client(self) -> Mapping[tuple[str, str], int]:
+        """Bytes from the target to clients, by (forward, tunnel)."""
+
+    @property
+    def dial_failures(self) -> Mapping[tuple[str, str, DialFailure], int]:
+        """Failed dials by (forward, tunnel, reason)."""
+
+    @property
+    def last_resort(self) -> Mapping[str, int]:
+        """Dials through a soft-DOWN tunnel because none was UP, by forward."""
+
+    @property
+    def connect_seconds(self) -> Mapping[str, HistogramView]:
+        """How long dials that worked took, by tunnel."""
+
+    @property
+    def accept_pauses(self) -> int:
+        """Times that accepting paused for want of descriptors or memory."""
