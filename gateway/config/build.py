@@ -1,0 +1,90 @@
+"""From the tables of the file to the frozen values of `gateway.model`. Pure; what comes in is valid on its own."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+from gateway.config.tables import AdminTable, ForwardDefaults, ForwardEntry, GatewayTable
+from gateway.config.tunnel_tables import InterfaceTunnel, ManagedTunnel
+from gateway.model import (
+    AdminSpec,
+    ForwardSpec,
+    GatewaySpec,
+    HealthSettings,
+    KeepAlive,
+    PortMap,
+    TunnelKind,
+    TunnelSpec,
+)
+
+
+def gateway(table: GatewayTable) -> GatewaySpec:
+    """`[gateway]`: the same keys on both sides."""
+    return GatewaySpec(**dict(table))
+
+
+def admin(table: AdminTable) -> AdminSpec:
+    """`[admin]`: the same keys on both sides."""
+    return AdminSpec(**dict(table))
+
+
+def ranks(priorities: Sequence[int | None]) -> list[int]:
+    """The rank of each tunnel (0 first): by priority, those without one last, file order among equals."""
+    order = sorted(range(len(priorities)), key=lambda i: (priorities[i] is None, priorities[i] or 0))
+    rank = [0] * len(priorities)
+    for position, index in enumerate(order):
+        rank[index] = position
+    return rank
+
+
+def tunnel(entry: InterfaceTunnel | ManagedTunnel, *, rank: int) -> TunnelSpec:
+    """One `[[tunnel]]`. The device of a managed tunnel bears the tunnel's name."""
+    health = entry.health
+    return TunnelSpec(
+        name=entry.name,
+        kind=TunnelKind(entry.kind),
+        interface=entry.interface if isinstance(entry, InterfaceTunnel) else entry.name,
+        rank=rank,
+        source_address=entry.source_address,
+        mss=entry.mss,
+        failback_delay=entry.failback_delay,
+        health=HealthSettings(
+            interval=health.interval,
+            timeout=health.timeout,
+            rise=health.rise,
+            fall=health.fall,
+            probes=tuple(health.probes),
+        ),
+    )
+
+
+def by_rank(tunnels: Iterable[TunnelSpec]) -> tuple[str, ...]:
+    """Names in the order in which a forward that lists none tries them."""
+    return tuple(spec.name for spec in sorted(tunnels, key=lambda spec: spec.rank))
+
+
+def keepalive(table: ForwardDefaults) -> KeepAlive:
+    """The three keepalive keys; the kernel counts in whole seconds."""
+    return KeepAlive(
+        idle=int(table.keepalive_idle), interval=int(table.keepalive_interval), count=table.keepalive_count
+    )
+
+
+def forward(entry: ForwardEntry, ports: tuple[PortMap, ...], *, every: tuple[str, ...]) -> ForwardSpec:
+    """One `[[forward]]`. `every` is what "all tunnels" stands for, in order."""
+    return ForwardSpec(
+        name=entry.name,
+        ports=ports,
+        tunnels=every if entry.tunnels is None else tuple(entry.tunnels),
+        policy=entry.policy,
+        on_tunnel_down=entry.on_tunnel_down.action,
+        grace=entry.on_tunnel_down.grace,
+        allow=tuple(entry.allow or ()),
+        proxy_protocol=entry.proxy_protocol,
+        max_connections=entry.max_connections,
+        connect_timeout=entry.connect_timeout,
+        idle_timeout=entry.idle_timeout,
+        half_close_timeout=entry.half_close_timeout,
+        keepalive=keepalive(entry),
+        tcp_user_timeout=entry.tcp_user_timeout,
+    )

@@ -1,0 +1,71 @@
+"""What must hold between keys and between entries. Pure: each rule takes values and yields what is wrong."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from typing import Final, NamedTuple
+
+from gateway.config import durations
+from gateway.config.places import Place
+from gateway.config.problems import shown, suggestion
+from gateway.model import GatewaySpec, KeepAlive
+
+DRAIN_KEYS: Final = frozenset({"drain_delay", "drain_timeout"})
+TIMER_KEYS: Final = frozenset({"keepalive_idle", "keepalive_interval", "keepalive_count", "tcp_user_timeout"})
+
+
+class Wrong(NamedTuple):
+    """A rule is broken at `key`."""
+
+    key: str
+    found: str | None
+    expected: str
+
+
+def drain(spec: GatewaySpec) -> Iterator[Wrong]:
+    """The delay counts inside the time-out."""
+    if spec.drain_delay > spec.drain_timeout:
+        longest = durations.render(spec.drain_timeout)
+        yield Wrong(
+            "drain_delay",
+            shown(durations.render(spec.drain_delay)),
+            f'counts inside drain_timeout and must not exceed it: at most "{longest}"',
+        )
+
+
+def user_timeout(keepalive: KeepAlive, tcp_user_timeout: float) -> Iterator[Wrong]:
+    """TCP_USER_TIMEOUT replaces the keepalive count in the kernel: a shorter one would cut keepalive off."""
+    least = keepalive.idle + keepalive.interval * keepalive.count
+    if tcp_user_timeout < least:
+        yield Wrong(
+            "tcp_user_timeout",
+            shown(durations.render(tcp_user_timeout)),
+            f'must be at least keepalive_idle + keepalive_interval x keepalive_count = "{durations.render(least)}"',
+        )
+
+
+def tunnel_names(listed: Sequence[str], known: Collection[str]) -> Iterator[Wrong]:
+    """A forward lists tunnels that exist, each once. Without any tunnel at all, that alone is reported elsewhere."""
+    seen: set[str] = set()
+    for name in listed:
+        if name in seen:
+            yield Wrong("tunnels", shown(name), "is listed twice")
+        elif known and name not in known:
+            yield Wrong("tunnels", shown(name), f"there is no such tunnel: {suggestion(name, list(known))}")
+        seen.add(name)
+
+
+def repeated(
+    entries: Iterable[tuple[Place, str]], key: str, say: Callable[[Place], str]
+) -> Iterator[tuple[Place, Wrong]]:
+    """Entries whose value was used by an entry before them; `say` tells it, given that entry's place."""
+    first: dict[str, Place] = {}
+    for place, value in entries:
+        before = first.setdefault(value, place)
+        if before is not place:
+            yield place, Wrong(key, shown(value), say(before))
+
+
+def where(place: Place) -> str:
+    """A place inside a sentence: `forward "hello" (line 12)`."""
+    return place.name if place.line is None else f"{place.name} (line {place.line})"

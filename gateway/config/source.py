@@ -1,0 +1,82 @@
+"""One configuration file while it is read: its values, its places, and the report of what is wrong in it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Generic, NamedTuple, TypeVar
+
+from pydantic import BaseModel, ValidationError
+
+from gateway.config.defaults import Raw, without
+from gateway.config.places import Place, Places
+from gateway.config.problems import troubles
+from gateway.config.report import Report
+from gateway.config.rules import Wrong
+
+Model = TypeVar("Model", bound=BaseModel)
+
+
+class Checked(NamedTuple, Generic[Model]):
+    """An entry that went through its model: the value, or the paths of the keys that are wrong in it."""
+
+    value: Model | None
+    wrong: frozenset[tuple[str, ...]] = frozenset()
+
+    @property
+    def wrong_keys(self) -> frozenset[str]:
+        """The keys of the entry itself that are wrong, or hold something that is."""
+        return frozenset(path[0] for path in self.wrong if path)
+
+
+class Kept(NamedTuple, Generic[Model]):
+    """A table without what is wrong in it: as plain values, and as a model; and the keys that were left out."""
+
+    raw: Raw
+    value: Model
+    wrong_keys: frozenset[str]
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """`document` is the file's plain values. Secrets are looked for in `environ` and in files beside `base`."""
+
+    document: Mapping[str, Any]
+    places: Places
+    report: Report
+    base: Path
+    environ: Mapping[str, str]
+
+    def checked(self, model: type[Model], raw: object, place: Place) -> Checked[Model]:
+        """Validate one table; everything wrong in it goes to the report."""
+        try:
+            return Checked(model.model_validate(raw))
+        except ValidationError as error:
+            found = list(troubles(error, model))
+        for trouble in found:
+            self.report.problem(place, trouble.key, trouble.expected, found=trouble.found)
+        return Checked(None, frozenset(trouble.path for trouble in found))
+
+    def table(self, name: str, model: type[Model]) -> Kept[Model]:
+        """The table `[name]` (`defaults.forward`: a table inside one). What is wrong is reported and left out."""
+        raw: Any = self.document
+        for part in name.split("."):
+            raw = raw.get(part, {}) if isinstance(raw, dict) else {}
+        checked = self.checked(model, raw, self.places.table(name))
+        if checked.value is not None:
+            return Kept(raw, checked.value, frozenset())
+        kept = without(raw, checked.wrong) if isinstance(raw, dict) else {}
+        return Kept(kept, model.model_validate(kept), checked.wrong_keys)
+
+    def array(self, name: str) -> list[tuple[Place, Any]]:
+        """The entries of `[[name]]` with their places, in file order."""
+        entries = self.document.get(name, [])
+        if not isinstance(entries, list):
+            return []
+        return [(self.places.entry(name, index), entry) for index, entry in enumerate(entries)]
+
+    def broken(self, place: Place, rules: Iterable[Wrong]) -> None:
+        """Report what the rules found."""
+        for wrong in rules:
+            self.report.problem(place, wrong.key, wrong.expected, found=wrong.found)

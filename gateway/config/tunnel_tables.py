@@ -1,0 +1,187 @@
+"""The `[[tunnel]]` tables as pydantic models, one per kind, told apart by `kind`; and `[defaults.tunnel]`.
+
+The managed kinds mirror a VPN settings form. What combinations of their keys make sense is in `managed.py`.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Final, Literal
+
+from pydantic import Field
+
+from gateway.config.fields import (
+    AddressField,
+    BinaryField,
+    DeviceField,
+    Duration,
+    NetworkField,
+    OwnAddressField,
+    PathField,
+    ProbeField,
+    SecretField,
+    ServerField,
+    TextField,
+    duration,
+)
+from gateway.config.tables import NAME_FIELD, Table
+from gateway.model import HealthSettings, TunnelKind, TunnelSpec
+
+_HEALTH: Final = HealthSettings()
+_TUNNEL: Final = TunnelSpec(name="", kind=TunnelKind.INTERFACE, interface="")
+
+MSS_LEAST: Final = 536  # what every IPv4 host takes; the kernel would go down to 88
+MSS_MOST: Final = 65_495
+MTU_LEAST: Final = 576
+MTU_MOST: Final = 65_535
+
+
+class HealthTable(Table):
+    """How evidence about the tunnel is weighed."""
+
+    interval: Annotated[float, Duration(least=0.05)] = duration(
+        _HEALTH.interval, "Start of one check to the start of the next."
+    )
+    timeout: Annotated[float, Duration(least=0.01)] = duration(
+        _HEALTH.timeout, "A probe unanswered for so long has failed. Kept for later: this version runs no probes."
+    )
+    rise: int = Field(default=_HEALTH.rise, ge=1, le=100, description="Good checks in a row that make it UP again.")
+    fall: int = Field(
+        default=_HEALTH.fall,
+        ge=1,
+        le=100,
+        description="Failed probes that make it DOWN. Kept for later: this version runs no probes.",
+    )
+    probes: list[ProbeField] = Field(
+        default_factory=list,
+        description="Targets to probe through the tunnel. Kept for later: this version runs no probes.",
+    )
+
+
+class TunnelCommon(Table):
+    """Keys of every kind that may also stand in `[defaults.tunnel]`."""
+
+    mss: int | None = Field(
+        default=_TUNNEL.mss, ge=MSS_LEAST, le=MSS_MOST, description="Largest TCP segment through the tunnel, bytes."
+    )
+    failback_delay: Annotated[float, Duration(least=0)] = duration(
+        _TUNNEL.failback_delay, "The hold-down: a tunnel that came back stays unused so long while another is UP."
+    )
+    health: HealthTable = Field(default=HealthTable(), description="How evidence about the tunnel is weighed.")
+
+
+class VpnKeys(TunnelCommon):
+    """Keys of the kinds that log in to a server."""
+
+    username: str | None = Field(default=None, min_length=1, description="Account name.")
+    password: SecretField | None = Field(default=None, description="Its password.")
+    ca: TextField | None = Field(
+        default=None, description="Certificate of the authority that signed the server's, PEM."
+    )
+    certificate: TextField | None = Field(default=None, description="The client's certificate, PEM.")
+    key: SecretField | None = Field(default=None, description="The client's private key, PEM.")
+    autoconnect: bool = Field(default=True, description="Connect at start. False waits for `gateway connect`.")
+    mtu: int | None = Field(default=None, ge=MTU_LEAST, le=MTU_MOST, description="MTU of the tunnel's device, bytes.")
+
+
+class OpenVpnKeys(VpnKeys):
+    """Keys of OpenVPN that may also stand in `[defaults.tunnel]`."""
+
+    transport: Literal["udp", "tcp"] = Field(default="udp", description="What carries the tunnel.")
+    tls_auth: SecretField | None = Field(default=None, description="The static key of --tls-auth.")
+    tls_crypt: SecretField | None = Field(default=None, description="The static key of --tls-crypt.")
+    verify_name: str | None = Field(default=None, min_length=1, description="Name the server's certificate must have.")
+    ciphers: list[str] | None = Field(default=None, min_length=1, description="Data ciphers to offer, best first.")
+    allow_compression: Literal["no", "asym", "yes"] = Field(
+        default="asym", description="asym reads compressed packets and sends none: servers that push it work safely."
+    )
+
+
+class IpsecKeys(VpnKeys):
+    """Keys of IKEv2 that may also stand in `[defaults.tunnel]`."""
+
+    auth: Literal["mschapv2", "tls", "pubkey"] = Field(default="mschapv2", description="How the client proves itself.")
+    pkcs12: BinaryField | None = Field(default=None, description="Certificate and key in one PKCS#12 file.")
+    pkcs12_password: SecretField | None = Field(default=None, description="The password of that file.")
+    esp: Literal["auto", "kernel", "userspace"] = Field(default="auto", description="Who encrypts the packets.")
+    remote_id: str | None = Field(default=None, min_length=1, description="Identity the server must show.")
+    local_id: str | None = Field(default=None, min_length=1, description="Identity the client shows.")
+    eap_identity: str | None = Field(default=None, min_length=1, description="EAP identity, where it is not username.")
+    proposals: list[str] | None = Field(default=None, min_length=1, description="IKE proposals to offer, best first.")
+    remote_networks: list[NetworkField] | None = Field(
+        default=None, min_length=1, description="Networks behind the server. Left out: whatever the server allows."
+    )
+
+
+class WireguardKeys(TunnelCommon):
+    """Keys of WireGuard that may also stand in `[defaults.tunnel]`."""
+
+    autoconnect: bool = Field(default=True, description="Connect at start. False waits for `gateway connect`.")
+    mtu: int | None = Field(default=None, ge=MTU_LEAST, le=MTU_MOST, description="MTU of the tunnel's device, bytes.")
+    private_key: SecretField | None = Field(default=None, description="The client's private key, base64.")
+    peer_public_key: str | None = Field(
+        default=None, pattern=r"^[A-Za-z0-9+/]{43}=$", description="The server's public key, base64."
+    )
+    allowed_ips: list[NetworkField] | None = Field(default=None, min_length=1, description="Networks behind the peer.")
+    keepalive: Annotated[float, Duration(least=0, most=65_535, whole=True)] = duration(
+        0, "Time between keepalives to the peer; 0s for none. 25s keeps a NAT's mapping alive."
+    )
+
+
+class TunnelDefaults(OpenVpnKeys, IpsecKeys, WireguardKeys):
+    """What tunnels may leave out. A key is filled in where the tunnel's kind has it."""
+
+
+class TunnelEntry(Table):
+    """Keys that belong to one tunnel alone."""
+
+    name: str = NAME_FIELD
+    priority: int | None = Field(
+        default=None,
+        ge=1,
+        description="1 is tried first. Tunnels without one come after those with one, in file order.",
+    )
+    source_address: AddressField | None = Field(
+        default=None, description="Bind upstreams to this address of the tunnel's device. Left out: the kernel chooses."
+    )
+
+
+class InterfaceTunnel(TunnelEntry, TunnelCommon):
+    """A tunnel that something else brings up: it shows as a network interface."""
+
+    kind: Literal["interface"]
+    interface: DeviceField = Field(description="Name of the network interface. It need not exist yet.")
+
+
+class OpenVpnTunnel(TunnelEntry, OpenVpnKeys):
+    """A tunnel that an OpenVPN client brings up."""
+
+    kind: Literal["openvpn"]
+    servers: list[ServerField] | None = Field(default=None, min_length=1, description="Servers, tried in order.")
+    profile: PathField | None = Field(default=None, description="An .ovpn file, instead of single keys.")
+
+
+class IpsecTunnel(TunnelEntry, IpsecKeys):
+    """A tunnel that an IKEv2 client brings up."""
+
+    kind: Literal["ipsec"]
+    servers: list[ServerField] = Field(min_length=1, description="Servers, tried in order.")
+
+
+class WireguardTunnel(TunnelEntry, WireguardKeys):
+    """A WireGuard tunnel."""
+
+    kind: Literal["wireguard"]
+    servers: list[ServerField] | None = Field(default=None, min_length=1, description="Endpoints of the peer.")
+    addresses: list[OwnAddressField] | None = Field(default=None, min_length=1, description="The client's addresses.")
+    profile: PathField | None = Field(default=None, description="A wg-quick file, instead of single keys.")
+
+
+ManagedTunnel = OpenVpnTunnel | IpsecTunnel | WireguardTunnel
+AnyTunnel = Annotated[InterfaceTunnel | ManagedTunnel, Field(discriminator="kind")]
+
+TUNNEL_MODELS: Final[dict[TunnelKind, type[InterfaceTunnel | ManagedTunnel]]] = {
+    TunnelKind.INTERFACE: InterfaceTunnel,
+    TunnelKind.OPENVPN: OpenVpnTunnel,
+    TunnelKind.IPSEC: IpsecTunnel,
+    TunnelKind.WIREGUARD: WireguardTunnel,
+}

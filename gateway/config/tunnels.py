@@ -1,0 +1,101 @@
+"""Reads `[[tunnel]]` and `[defaults.tunnel]`."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any, Final
+
+from gateway.config import build, managed, references
+from gateway.config.defaults import merged
+from gateway.config.places import Place
+from gateway.config.problems import shown
+from gateway.config.rules import Wrong, repeated, where
+from gateway.config.source import Source
+from gateway.config.tunnel_tables import TUNNEL_MODELS, InterfaceTunnel, ManagedTunnel, TunnelDefaults
+from gateway.model import TunnelKind, TunnelSpec
+
+_NOT_HERE: Final = (
+    'this version starts no VPN client: use kind = "interface" with the device that your VPN client makes'
+)
+_PROBES: Final = "probes are kept, but not run by this version: the kernel's events alone tell whether the tunnel is up"
+
+
+@dataclass(frozen=True, slots=True)
+class Tunnels:
+    """The tunnels that are right, in file order, and the names of all, so that a wrong one is still a known one."""
+
+    specs: tuple[TunnelSpec, ...]
+    names: tuple[str, ...]
+
+
+def tunnels(source: Source, runnable: frozenset[TunnelKind]) -> Tunnels:
+    """All tunnels of the file; what is wrong in them goes to the report."""
+    defaults = source.table("defaults.tunnel", TunnelDefaults)
+    place = source.places.table("defaults.tunnel")
+    references.follow(source, defaults.value, defaults.raw, place)
+    _warn(source, defaults.raw, place)
+
+    entries = source.array("tunnel")
+    valid: list[InterfaceTunnel | ManagedTunnel] = []
+    for place, raw in entries:
+        model = _model(source, raw, place, runnable)
+        if model is None:
+            continue
+        _warn(source, raw, place)
+        filled = merged(defaults.raw, raw, model.model_fields) if isinstance(raw, dict) else raw
+        entry = source.checked(model, filled, place).value
+        if entry is None:
+            continue
+        valid.append(entry)
+        if not isinstance(entry, InterfaceTunnel):
+            source.broken(place, managed.needs(entry))
+            references.follow(source, entry, raw, place)
+
+    names = list(_texts(entries, "name"))
+    for place, wrong in _repeated(entries, names):
+        source.broken(place, (wrong,))
+    ranks = build.ranks([entry.priority for entry in valid])
+    return Tunnels(
+        specs=tuple(build.tunnel(entry, rank=rank) for entry, rank in zip(valid, ranks, strict=True)),
+        names=tuple(name for _, name in names),
+    )
+
+
+def _model(
+    source: Source, raw: object, place: Place, runnable: frozenset[TunnelKind]
+) -> type[InterfaceTunnel | ManagedTunnel] | None:
+    """The shape that the entry's kind asks for, or None if it cannot be told or cannot be run (then reported)."""
+    if not isinstance(raw, dict):
+        return InterfaceTunnel  # which says that a table is needed
+    kind = raw.get("kind")
+    choices = " or ".join(f'"{known}"' for known in TunnelKind if known in runnable)
+    if kind is None:
+        source.report.problem(place, "kind", f"this key is needed: {choices}")
+    elif kind not in tuple(TunnelKind):
+        source.report.problem(place, "kind", f"must be {choices}", found=shown(kind))
+    elif TunnelKind(kind) not in runnable:
+        source.report.problem(place, "kind", _NOT_HERE, found=shown(kind))
+    else:
+        return TUNNEL_MODELS[TunnelKind(kind)]
+    return None
+
+
+def _warn(source: Source, raw: object, place: Place) -> None:
+    match raw:
+        case {"health": {"probes": [_, *_]}}:
+            source.report.warning(place, "health.probes", _PROBES)
+
+
+def _repeated(entries: list[tuple[Place, Any]], names: list[tuple[Place, str]]) -> Iterator[tuple[Place, Wrong]]:
+    yield from repeated(names, "name", lambda before: f"names are unique, and {where(before)} has this one")
+    yield from repeated(
+        _texts(entries, "interface"), "interface", lambda before: f"{where(before)} is on this interface already"
+    )
+
+
+def _texts(entries: list[tuple[Place, Any]], key: str) -> Iterator[tuple[Place, str]]:
+    """The entries that have `key`, as text."""
+    for place, raw in entries:
+        if isinstance(raw, Mapping) and isinstance(raw.get(key), str):
+            yield place, raw[key]
