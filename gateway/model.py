@@ -343,12 +343,12 @@ class Transition:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Failover:
-    """New sessions of `forward` go to `to_tunnel` (None: to nobody) instead of `from_tunnel`."""
+    """New sessions of `forward` go to `to_tunnel`, because `from_tunnel` failed them for `cause`."""
 
     forward: str
-    from_tunnel: str | None
-    to_tunnel: str | None
-    cause: str
+    from_tunnel: str
+    to_tunnel: str
+    cause: Cause
 
 
 # ---------------------------------------------------------------- what the admin side sees

@@ -212,8 +212,9 @@ class Engine:
                                 pump(twin)
                     elif session.phase is _DIALLING and session.dial_batch != self.batch:
                         self._while_dialling(source, session, event)
-                except Exception:  # noqa: BLE001 - the boundary of one connection: a bug ends it, and no other
-                    self._bug(session)
+                except Exception:  # the boundary of one connection: a bug ends it, and no other
+                    log.exception("session.failed", forward=session.plan.forward.spec.name)
+                    self.finish(session, CloseReason.ERROR)
             elif source is not None:
                 source.accept()
         for left_over in unfinished:
@@ -221,14 +222,11 @@ class Engine:
             if session.phase is _RELAYING:
                 try:
                     pump(left_over)
-                except Exception:  # noqa: BLE001 - as above
-                    self._bug(session)
+                except Exception:  # as above
+                    log.exception("session.failed", forward=session.plan.forward.spec.name)
+                    self.finish(session, CloseReason.ERROR)
         self._reuse.settle()
         return len(events)
-
-    def _bug(self, session: Session) -> None:
-        log.error("session.failed", forward=session.plan.forward.spec.name, exc_info=True)
-        self.finish(session, CloseReason.ERROR)
 
     def _while_dialling(self, source: Pump, session: Session, event: int) -> None:
         """An event on either socket of a session whose upstream is not connected yet."""

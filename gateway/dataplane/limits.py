@@ -1,0 +1,22 @@
+"""How many sessions the process may hold: what the kernel's limit on descriptors leaves room for."""
+
+from __future__ import annotations
+
+import resource
+from typing import Final
+
+_RESERVE: Final = 2560  # listeners, pipes, spare upstreams, the admin side; a session takes two descriptors
+_FEWEST: Final = 16
+
+
+def raise_descriptor_limit() -> int:
+    """Raise the soft limit on open descriptors to the hard one (getrlimit(2)); the limit now in force."""
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+    return hard
+
+
+def sessions_for(descriptors: int) -> int:
+    """The sessions that fit into `descriptors`. Where these are few, half of them are kept in reserve."""
+    reserve = min(_RESERVE, descriptors // 2)
+    return max(_FEWEST, (descriptors - reserve) // 2)

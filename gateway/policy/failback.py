@@ -1,0 +1,49 @@
+"""Failback: how long a tunnel that came back is kept waiting before new sessions return to it.
+
+The hold-down starts at `failback_delay`, doubles with each flap (at most ten minutes) and is halved again for every
+five minutes in which the tunnel stayed up. It never applies at start, and whether it matters is for `selection` to
+say: only while another tunnel is UP.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final
+
+LONGEST_HOLD: Final = 600.0
+STABLE_SECONDS: Final = 300.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Damping:
+    """Falls that still count against a tunnel, as of `stable_since` (its last recovery)."""
+
+    falls: int = 0
+    stable_since: float = 0.0
+    hold_until: float | None = None
+
+    def remaining_falls(self, now: float) -> int:
+        """How many falls still count at `now`, if the tunnel has been up since `stable_since`."""
+        return max(0, self.falls - int(max(0.0, now - self.stable_since) // STABLE_SECONDS))
+
+
+def fallen(damping: Damping, now: float) -> Damping:
+    """The tunnel left UP at `now`."""
+    return Damping(falls=damping.remaining_falls(now) + 1, stable_since=now)
+
+
+def recovered(damping: Damping, delay: float, now: float) -> Damping:
+    """The tunnel came back at `now`: new sessions wait until `hold_until`, if they have somewhere else to go.
+
+    A tunnel that was never UP before has no falls, and no hold.
+    """
+    if damping.falls == 0:
+        return Damping(stable_since=now)
+    exponent = min(damping.falls - 1, 64)  # beyond any limit; a float has its own
+    hold = min(LONGEST_HOLD, delay * 2.0**exponent)
+    return Damping(falls=damping.falls, stable_since=now, hold_until=now + hold)
+
+
+def is_held(damping: Damping, now: float) -> bool:
+    """Whether the hold-down is running at `now`."""
+    return damping.hold_until is not None and now < damping.hold_until
