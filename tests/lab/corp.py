@@ -29,13 +29,14 @@ class Corp:
     def __init__(self, space: Namespace, processes: ProcessBook) -> None:
         self._space = space
         self._processes = processes
+        self._lives = 0
 
     def start(self) -> None:
         """Start the process; it listens after `wait_ready`."""
         program = Path(__file__).with_name("corp_server.py")
         ports = map(str, (HTTP_PORT, ECHO_PORT, HOLD_PORT))
         self._processes.spawn(NAME, [sys.executable, "-I", str(program), *ports], self._space)
-        self._lives = 1
+        self._lives += 1
 
     def wait_ready(self) -> None:
         """Return when all ports listen. Raises NotReadyError with what the process said."""

@@ -111,8 +111,12 @@ class Faults:
         return self._drop_frames(f"blackhole {site} {direction}", site, direction, "")
 
     def loss(self, site: Site, percent: int) -> Fault:
-        """So many frames of a hundred vanish, at random, each way."""
-        return self._drop_frames(f"loss {site} {percent}", site, Direction.BOTH, f"numgen random mod 100 < {percent}")
+        """So many frames of a hundred vanish, at random, each way. Raises ValueError unless it is 1 to 100."""
+        if percent not in range(1, 101):
+            raise ValueError(f"{percent} % of all frames")
+        return self._drop_frames(
+            f"loss {site} {percent}", site, Direction.BOTH, f"numgen random mod 100 <= {percent - 1}"
+        )
 
     def rate(self, site: Site, bandwidth: str) -> Fault:
         """The link carries no more than `bandwidth`, in tc's words ("2mbit"), each way."""
@@ -240,6 +244,8 @@ class Faults:
         method = cast(Callable[..., Fault], getattr(self, name))
         kinds = [kind for word, kind in get_type_hints(method).items() if word != "return"]
         try:
+            if len(words) > len(kinds):
+                raise ValueError(f"too many words: {' '.join(words)}")  # noqa: TRY301 - all that is wrong ends below
             return method(*(kind(word) for kind, word in zip(kinds, words, strict=False)))
         except (TypeError, ValueError) as error:
             raise LabError(f"usage: {name} {self.names()[name]}: {error}") from error
@@ -279,10 +285,10 @@ class Faults:
 
     def _filter(self, name: str, space: Namespace, family: str, rule: str) -> Fault:
         table = f"{family} {name.replace(' ', '_')}"
-        chain = f"chain forward {{ type filter hook forward priority 0; {rule}; }}"
+        chain = f"chain forward {{ type filter hook forward priority 0; {rule}\n}}"
         return self._fault(
             name,
-            lambda: space.nft(f"table {table} {{ {chain} }}"),
+            lambda: space.nft(f"table {table} {{ {chain}\n}}"),
             lambda: _if_there(space.nft, f"delete table {table}"),
         )
 

@@ -17,7 +17,7 @@ from typing import Self
 from tests.lab import capture, client, prerequisites, state, topology, vpn
 from tests.lab.corp import NAME as CORP
 from tests.lab.corp import Corp
-from tests.lab.errors import LabError, NotReadyError
+from tests.lab.errors import LabError
 from tests.lab.faults import Faults
 from tests.lab.names import Role, namespace_name, new_name
 from tests.lab.netns import Namespace
@@ -26,8 +26,10 @@ from tests.lab.processes import ProcessBook
 from tests.lab.routes import Routes
 from tests.lab.topology import Site
 from tests.lab.vpn import Vpn, Workshop
+from tests.lab.waiting import wait_until
 
 _ANSWER = 0.5  # seconds; a healthy tunnel of the lab answers in a few milliseconds
+_REVIVAL = 10.0  # seconds; a restarted client is connected when it is asked, so this is for a busy machine
 
 
 class Lab:
@@ -134,9 +136,17 @@ class Lab:
         self.routes.disown_all()
         for site in self._vpns:
             if not self.answers(site):
-                self.restart(self.vpn(site).client)
-                if not self.answers(site):
-                    raise NotReadyError(f"site {site} healthy", _ANSWER, self.processes.log(self.vpn(site).client))
+                self._revive(site)
+
+    def _revive(self, site: Site) -> None:
+        client_name = self.vpn(site).client
+        self.restart(client_name)
+        wait_until(
+            lambda: self.answers(site),
+            within=_REVIVAL,
+            what=f"site {site} answers",
+            detail=lambda: self.processes.log(client_name),
+        )
 
     def answers(self, site: Site) -> bool:
         """Whether the company's page can be read through the tunnel of `site`. Not to be called in an event loop."""

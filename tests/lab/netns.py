@@ -100,11 +100,9 @@ class Namespace:
             self._inside = ThreadPoolExecutor(1, f"in-{self.name}", initializer=_enter, initargs=(self._path,))
         return self._inside.submit(function, *args, **kwargs).result()
 
-    def sysctl(self, **values: int | str) -> None:
-        """Set `net.*` values of this namespace; a double underscore stands for a dot: `ipv4__ip_forward=1`."""
-        for name, value in values.items():
-            path = Path("/proc/sys/net") / name.replace("__", "/")
-            self.call(path.write_text, str(value))
+    def sysctl(self, name: str, value: int) -> None:
+        """Set a value of this namespace below /proc/sys/net: "ipv4/ip_forward"."""
+        self.call(Path("/proc/sys/net", name).write_text, str(value))
 
     def open_socket(
         self,
@@ -138,10 +136,10 @@ class Namespace:
 
     def link(self, device: str) -> Link | None:
         """What the kernel says of `device` at this moment; None if there is no such device."""
-        entries = json.loads(self.run(["ip", "-j", "-4", "addr", "show"]))
+        entries = json.loads(self.run(["ip", "-j", "address", "show"]))
         for entry in entries:
-            if entry.get("ifname") == device:
-                addresses = [f"{a['local']}/{a['prefixlen']}" for a in entry.get("addr_info", ())]
+            if entry["ifname"] == device:
+                addresses = [f"{a['local']}/{a['prefixlen']}" for a in entry["addr_info"] if a["family"] == "inet"]
                 return Link(entry["ifindex"], frozenset(entry["flags"]), tuple(addresses))
         return None
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from tests.lab.errors import MissingError
 
-_TOOLS = {  # what is run, and the Debian package it comes from
+PACKAGES = {  # what is run, and the Debian package it comes from
     "ip": "iproute2",
     "tc": "iproute2",
     "nft": "nftables",
@@ -24,7 +24,7 @@ def missing() -> list[str]:
     """Everything that a lab would lack here, in words; empty when one can be had."""
     lacking = [] if os.geteuid() == 0 else ["to be root"]
     path = os.environ.get("PATH", "") + ":/usr/sbin:/sbin"
-    packages = {package for tool, package in _TOOLS.items() if shutil.which(tool, path=path) is None}
+    packages = {package for tool, package in PACKAGES.items() if shutil.which(tool, path=path) is None}
     lacking += [f"the Debian package {package}" for package in sorted(packages)]
     if not Path("/dev/net/tun").exists():
         lacking.append("the device /dev/net/tun")

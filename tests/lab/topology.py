@@ -90,7 +90,9 @@ def build(spaces: Mapping[Role, Namespace]) -> None:
     """Lay the cables between namespaces that have just been made."""
     for space in spaces.values():
         # Fixed, so that the machine's own defaults cannot change what is seen here.
-        space.sysctl(ipv4__conf__all__rp_filter=0, ipv4__conf__default__rp_filter=0, core__somaxconn=65535)
+        space.sysctl("ipv4/conf/all/rp_filter", 0)
+        space.sysctl("ipv4/conf/default/rp_filter", 0)
+        space.sysctl("core/somaxconn", 65535)
     _corp(spaces[Role.CORP])
     for site in Site:
         _wan(site, spaces)
@@ -122,6 +124,9 @@ def _wan(site: Site, spaces: Mapping[Role, Namespace]) -> None:
         f"link set br-{site} up",
     )
     cloud.ip(f"addr add {site.near}/24 dev {site.link}", f"link set {site.link} up")
+    for space, device in ((cloud, site.link), (place, "wan0")):
+        # A neighbour asked for in vain is asked again after a second by default: a healed cable would seem slow.
+        space.sysctl(f"ipv4/neigh/{device}/retrans_time_ms", 50)
 
 
 def _lan(site: Site, spaces: Mapping[Role, Namespace]) -> None:
@@ -131,7 +136,7 @@ def _lan(site: Site, spaces: Mapping[Role, Namespace]) -> None:
         f"addr add {site.lan}/24 dev lan0",
         "link set lan0 up",
     )
-    place.sysctl(ipv4__ip_forward=1)
+    place.sysctl("ipv4/ip_forward", 1)
     corp.ip(f"link set p-{site} master br0 up", f"route add {site.inner} via {site.lan}")
 
 
