@@ -72,7 +72,7 @@ class Metrics:
         registry.register(self._process)
         try:
             encode, content_type = choose_encoder(accept)
-        except ValueError:  # a version that is no number
+        except (TypeError, ValueError):  # a version that is no number
             encode, content_type = choose_encoder("")
         body = encode(registry)
         if gzip_accepted(accept_encoding):

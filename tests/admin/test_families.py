@@ -1,0 +1,163 @@
+"""Which series a scrape shows, and with which values."""
+
+import dataclasses
+import re
+from pathlib import Path
+
+import pytest
+
+from gateway.admin.families import Facts, ReloadFacts, families
+from gateway.dataplane.messages import Stats
+from gateway.model import ControlView, Health
+from tests.admin.fakes import FACTS, VIEW, forward, tunnel
+
+ROOT = Path(__file__).parents[2]
+
+NAMES = {
+    "gateway_connections_total": {"forward", "result"},
+    "gateway_connections_active": {"forward", "tunnel"},
+    "gateway_connections_closed_total": {"forward", "reason"},
+    "gateway_bytes_total": {"forward", "tunnel", "direction"},
+    "gateway_connect_duration_seconds": {"tunnel"},
+    "gateway_connect_failures_total": {"forward", "tunnel", "reason"},
+    "gateway_forward_active_tunnel": {"forward", "tunnel"},
+    "gateway_failovers_total": {"forward", "from_tunnel", "to_tunnel", "cause"},
+    "gateway_last_resort_dials_total": {"forward"},
+    "gateway_tunnel_up": {"tunnel", "kind"},
+    "gateway_tunnel_state": {"tunnel", "state"},
+    "gateway_tunnel_transitions_total": {"tunnel", "cause"},
+    "gateway_accept_pauses_total": set(),
+    "gateway_draining": set(),
+    "gateway_config_last_reload_successful": set(),
+    "gateway_config_last_reload_success_timestamp_seconds": set(),
+    "gateway_event_loop_lag_seconds": set(),
+    "gateway_build_info": {"version", "environment"},
+}
+"""The contract: every name with its labels."""
+
+ALWAYS = {
+    "gateway_draining",
+    "gateway_config_last_reload_successful",
+    "gateway_config_last_reload_success_timestamp_seconds",
+    "gateway_event_loop_lag_seconds",
+    "gateway_build_info",
+}
+
+
+def series(facts: Facts) -> dict[tuple[str, frozenset[tuple[str, str]]], float]:
+    """Every sample by name and labels; fails when one comes twice."""
+    found: dict[tuple[str, frozenset[tuple[str, str]]], float] = {}
+    for family in families(facts, version="1.2.3", environment="test"):
+        for sample in family.samples:
+            key = (sample.name, frozenset(sample.labels.items()))
+            assert key not in found
+            found[key] = sample.value
+    return found
+
+
+def of(facts: Facts, name: str) -> dict[tuple[str, ...], float]:
+    """The samples called `name`, by their label values in the family's order."""
+    return {
+        tuple(sample.labels.values()): sample.value
+        for family in families(facts, version="1.2.3", environment="test")
+        for sample in family.samples
+        if sample.name == name
+    }
+
+
+def with_view(**changes: object) -> Facts:
+    return dataclasses.replace(FACTS, view=dataclasses.replace(VIEW, **changes))
+
+
+def test_names_and_labels_are_the_contract():
+    found: dict[str, set[str]] = {}
+    for name, labels in series(FACTS):
+        plain = re.sub(r"_(bucket|sum|count)$", "", name) if "duration" in name else name
+        found.setdefault(plain, set()).update({label for label, _ in labels} - {"le"})
+    assert found == NAMES
+
+
+def test_at_the_start_there_is_nothing_but_how_the_gateway_is():
+    start = dataclasses.replace(FACTS, stats=Stats(), view=ControlView())
+    assert {name for name, _ in series(start)} == ALWAYS
+
+
+def test_no_series_before_its_first_count():
+    assert of(FACTS, "gateway_connections_total") == {("hello", "ok"): 7, ("hello", "denied"): 1}
+    assert of(FACTS, "gateway_connections_closed_total") == {("hello", "eof"): 4, ("hello", "tunnel_down"): 1}
+    assert of(FACTS, "gateway_last_resort_dials_total") == {("hello",): 2}
+    assert of(FACTS, "gateway_connect_failures_total") == {("hello", "zone-b", "timed_out"): 3}
+    assert of(FACTS, "gateway_accept_pauses_total") == {(): 3}
+
+
+def test_active_sessions_come_down_to_zero_rather_than_vanish():
+    assert of(FACTS, "gateway_connections_active") == {("hello", "zone-a"): 2, ("hello", "zone-b"): 0}
+
+
+def test_bytes_have_a_direction():
+    assert of(FACTS, "gateway_bytes_total") == {
+        ("hello", "zone-a", "to_target"): 120,
+        ("hello", "zone-b", "to_target"): 10,
+        ("hello", "zone-a", "to_client"): 2**53 + 1,
+    }
+
+
+def test_connect_durations_are_cumulative():
+    assert of(FACTS, "gateway_connect_duration_seconds_bucket") == {
+        ("zone-a", "0.01"): 5,
+        ("zone-a", "0.1"): 5,
+        ("zone-a", "1.0"): 6,
+        ("zone-a", "+Inf"): 8,
+    }
+    assert of(FACTS, "gateway_connect_duration_seconds_count") == {("zone-a",): 8}
+    assert of(FACTS, "gateway_connect_duration_seconds_sum") == {("zone-a",): 4.5}
+
+
+@pytest.mark.parametrize("health", list(Health))
+def test_a_tunnels_state_is_one_hot_and_up_says_the_same(health):
+    facts = with_view(tunnels=(tunnel("zone-a", health),))
+    states = of(facts, "gateway_tunnel_state")
+    assert states == {("zone-a", state): float(state is health) for state in Health}
+    assert of(facts, "gateway_tunnel_up") == {("zone-a", "interface"): float(health is Health.UP)}
+
+
+def test_active_tunnel_of_each_forward_that_has_one():
+    facts = with_view(forwards=(forward("hello"), forward("ldap", active=None)), failovers={})
+    assert of(facts, "gateway_forward_active_tunnel") == {("hello", "zone-a"): 1}
+
+
+def test_a_tunnel_once_active_shows_zero_afterwards():
+    facts = with_view(
+        forwards=(forward("hello", active=None), forward("ldap")),
+        failovers={
+            ("hello", "zone-a", "zone-b", "carrier_lost"): 1,
+            ("hello", "zone-b", "", "probes"): 1,  # to nobody
+            ("ldap", "gone", "zone-a", "carrier_lost"): 1,  # a tunnel that the configuration no longer has
+            ("removed", "zone-a", "zone-b", "carrier_lost"): 1,  # nor this forward
+        },
+    )
+    assert of(facts, "gateway_forward_active_tunnel") == {
+        ("hello", "zone-a"): 0,
+        ("hello", "zone-b"): 0,
+        ("ldap", "zone-a"): 1,
+    }
+
+
+def test_failovers_and_transitions():
+    assert of(FACTS, "gateway_failovers_total") == {("hello", "zone-b", "zone-a", "carrier_lost"): 1}
+    assert of(FACTS, "gateway_tunnel_transitions_total") == {("zone-b", "carrier_lost"): 2, ("zone-a", "first_good"): 1}
+
+
+@pytest.mark.parametrize("yes", [True, False])
+def test_how_the_gateway_is(yes):
+    facts = dataclasses.replace(FACTS, draining=yes, reload=ReloadFacts(successful=yes, success_at_unix=5.5))
+    assert of(facts, "gateway_draining") == {(): float(yes)}
+    assert of(facts, "gateway_config_last_reload_successful") == {(): float(yes)}
+    assert of(facts, "gateway_config_last_reload_success_timestamp_seconds") == {(): 5.5}
+    assert of(facts, "gateway_event_loop_lag_seconds") == {(): 0.0125}
+    assert of(facts, "gateway_build_info") == {("1.2.3", "test"): 1}
+
+
+def test_every_metric_is_documented_and_nothing_else_is():
+    documented = set(re.findall(r"^\| `(gateway_\w+)`", (ROOT / "docs" / "metrics.md").read_text(), re.MULTILINE))
+    assert documented == set(NAMES)
