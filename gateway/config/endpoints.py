@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from functools import lru_cache
 from ipaddress import IPv6Address, ip_address
 from typing import Final, NamedTuple
 
@@ -135,6 +136,7 @@ def pair(listen: Listen, target: Target) -> tuple[PortMap, ...]:
     )
 
 
+@lru_cache(maxsize=1024)  # among thousands of forwards the same few addresses come back
 def _address(text: str) -> IPAddress | None:
     """`text` as an IP address, or None if it is none. A zone (`%eth0`) is refused: the tunnel names the device."""
     if "%" in text:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from pydantic import Field
+from pydantic.json_schema import GenerateJsonSchema, JsonSchemaValue
+from pydantic_core import core_schema
 
 from gateway.config.tables import AdminTable, ForwardDefaults, ForwardEntry, GatewayTable, Table
 from gateway.config.tunnel_tables import AnyTunnel, TunnelDefaults
@@ -27,9 +29,19 @@ class File(Table):
     forward: list[ForwardEntry] = Field(min_length=1, description="The forwards, each a [[forward]].")
 
 
+class _AsWritten(GenerateJsonSchema):
+    """JSON Schema of what stands in the file: TOML has no null, and what a table is without its keys helps nobody."""
+
+    def nullable_schema(self, schema: core_schema.NullableSchema) -> JsonSchemaValue:
+        return self.generate_inner(schema["schema"])
+
+    def default_schema(self, schema: core_schema.WithDefaultSchema) -> JsonSchemaValue:
+        if isinstance(schema.get("default"), str | int | float):
+            return super().default_schema(schema)
+        return self.generate_inner(schema["schema"])
+
+
 def schema() -> dict[str, Any]:
     """The JSON Schema of the configuration file."""
-    made = File.model_json_schema(by_alias=True)
-    for table in ("gateway", "admin", "defaults"):  # "what is in the table when there is none" helps nobody
-        made["properties"][table].pop("default", None)
-    return {"$schema": "https://json-schema.org/draft/2020-12/schema", **made, "title": "Gateway configuration"}
+    made = File.model_json_schema(schema_generator=_AsWritten)
+    return {"$schema": _AsWritten.schema_dialect, **made, "title": "Gateway configuration"}

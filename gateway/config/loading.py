@@ -73,10 +73,11 @@ def _tables(source: Source) -> bool:
             _misplaced(source, key, value, expected)
     inner = source.document.get("defaults")
     for key, value in inner.items() if isinstance(inner, dict) else ():
+        name = f"defaults.{key}"
         if key not in DefaultsTable.model_fields:
-            _misplaced(
-                source, f"defaults.{key}", value, f"unknown: {suggestion(key, list(DefaultsTable.model_fields))}"
-            )
+            _misplaced(source, name, value, f"unknown: {suggestion(key, list(DefaultsTable.model_fields))}")
+        elif not isinstance(value, dict):
+            _misplaced(source, name, value, f"write [{name}], once: it is a table")
     return wrong
 
 
@@ -88,7 +89,9 @@ def _misplaced(source: Source, key: str, value: object, expected: str) -> None:
         case [dict(), *_]:
             source.report.problem(source.places.array(key), "", expected)
         case _:
-            source.report.problem(source.places.top(key), key, expected)
+            parent, _, leaf = key.rpartition(".")
+            place = source.places.table(parent) if parent else source.places.top(leaf)
+            source.report.problem(place, leaf, expected)
 
 
 def _gateway(source: Source) -> GatewaySpec:

@@ -6,6 +6,7 @@ A client that reaches an IPv6 socket over IPv4 is matched as IPv4, so networks a
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 from ipaddress import IPv4Network, IPv6Network, ip_network
 from typing import Final
 
@@ -23,7 +24,7 @@ def parse_network(value: object) -> IPNetwork:
     if not isinstance(value, str):
         raise ValueError(f"must be {HOW}")  # noqa: TRY004 - pydantic gathers ValueErrors only
     try:
-        return _unmapped(ip_network(value))
+        return _network(value)
     except ValueError:
         raise ValueError(_what_is_wrong(value)) from None
 
@@ -33,6 +34,11 @@ def parse_device(value: object) -> str:
     if not isinstance(value, str) or _DEVICE.fullmatch(value) is None or value in {".", ".."}:
         raise ValueError('must be an interface name: 1 to 15 characters, no blank, "/" or ":"')
     return value
+
+
+@lru_cache(maxsize=1024)  # among thousands of forwards the same few networks come back
+def _network(text: str) -> IPNetwork:
+    return _unmapped(ip_network(text))
 
 
 def _what_is_wrong(text: str) -> str:

@@ -59,14 +59,18 @@ class Source:
         return Checked(None, frozenset(trouble.path for trouble in found))
 
     def table(self, name: str, model: type[Model]) -> Kept[Model]:
-        """The table `[name]` (`defaults.forward`: a table inside one). What is wrong is reported and left out."""
+        """The table `[name]` (`defaults.forward`: one inside another). What is wrong is reported and left out.
+
+        Something else than a table counts as none: `loading` reports it.
+        """
         raw: Any = self.document
         for part in name.split("."):
-            raw = raw.get(part, {}) if isinstance(raw, dict) else {}
+            inner = raw.get(part)
+            raw = inner if isinstance(inner, dict) else {}
         checked = self.checked(model, raw, self.places.table(name))
         if checked.value is not None:
             return Kept(raw, checked.value, frozenset())
-        kept = without(raw, checked.wrong) if isinstance(raw, dict) else {}
+        kept = without(raw, checked.wrong)
         return Kept(kept, model.model_validate(kept), checked.wrong_keys)
 
     def array(self, name: str) -> list[tuple[Place, Any]]:
