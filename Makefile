@@ -96,9 +96,12 @@ format: $(DEV_STAMP) ## let ruff format, and fix what it can
 	@.venv/bin/ruff check --fix-only --quiet .
 	@.venv/bin/ruff format .
 
+# The peers, the compiler of the load program, and the tools that lay the network.
+BENCH_PACKAGES := haproxy nginx libnginx-mod-stream socat gcc libc6-dev iproute2 nftables util-linux
+
 .PHONY: bench
 bench: $(BENCH_STAMP) ## measure beside HAProxy, nginx, Envoy and socat; results in bench/results (root)
-	@$(DEBIAN_PACKAGES) ./bench/requirements-debian.txt
+	@$(DEBIAN_PACKAGES) $(BENCH_PACKAGES)
 	@$(PY) -m bench
 
 # ---------------------------------------------------------------- to ship it
