@@ -17,17 +17,87 @@ EVENT_NAME: Final = re.compile(r"[a-z][a-z0-9]*(_[a-z0-9]+)*\.[a-z][a-z0-9]*(_[a
 class Event(StrEnum):
     """Every event, with the keys it carries beside `timestamp`, `level`, `environment`."""
 
+    # ---- the gateway's life
+
+    GATEWAY_STARTING = "gateway.starting"
+    """version, config (path), forwards, tunnels (how many), max_sessions."""
+
+    GATEWAY_STARTED = "gateway.started"
+    """listeners: every listen address is open, clients are served."""
+
+    GATEWAY_DRAINING = "gateway.draining"
+    """sessions, timeout and delay (seconds): readiness fails from here on, no new sessions."""
+
+    GATEWAY_DRAIN_TIMED_OUT = "gateway.drain_timed_out"
+    """sessions: so many are reset because the drain's deadline has passed."""
+
+    GATEWAY_KILLED = "gateway.killed"
+    """signal: a second one, so the drain ends at once."""
+
+    GATEWAY_STOPPED = "gateway.stopped"
+    """sessions_reset."""
+
+    GATEWAY_FAILED = "gateway.failed"
+    """error: why the gateway cannot start."""
+
+    CONFIG_WARNED = "config.warned"
+    """warning: legal in the configuration, but worth a look."""
+
+    # ---- tunnels and forwards
+
+    TUNNEL_TRANSITION = "tunnel.transition"
+    """tunnel, old, new, cause, sessions_aborted. A warning when the tunnel went DOWN."""
+
+    FORWARD_FAILOVER = "forward.failover"
+    """from_tunnel, to_tunnel, cause, forwards (how many made this move), names (the first of them)."""
+
+    SESSIONS_ABORTED = "sessions.aborted"
+    """tunnel, sessions: reset later than the tunnel's transition, as `on_tunnel_down` says."""
+
+    # ---- connections
+
     SESSION_FINISHED = "session.finished"
     """client, forward, tunnel, target, to_target and to_client (bytes), duration (seconds), reason, result."""
 
-    LOG_DROPPED = "log.dropped"
-    """lines: so many were not written, because nobody read the log fast enough."""
+    SESSION_FAILED = "session.failed"
+    """forward, exception: a defect of the gateway cost one session."""
 
-    LOG_UNFORMATTABLE = "log.unformattable"
-    """logger, message, exception: a library logged something that could not be made a line."""
+    DIAL_FAILED = "dial.failed"
+    """tunnel, forward, target, reason, count: at most once a second for each tunnel and reason."""
+
+    ACCEPT_PAUSED = "accept.paused"
+    """reason, seconds, sessions: no descriptors or memory for another client."""
+
+    # ---- the kernel and the resolver
+
+    NETLINK_OPENED = "netlink.opened"
+    """part: kernel events arrive."""
+
+    NETLINK_REOPENED = "netlink.reopened"
+    """part, error: kernel events arrive again."""
+
+    NETLINK_UNAVAILABLE = "netlink.unavailable"
+    """part, error, and what happens instead: the kernel is polled."""
+
+    NETLINK_OVERFLOW = "netlink.overflow"
+    """overflows: events were lost, so everything was read again."""
+
+    NAME_RESOLVED = "name.resolved"
+    """host, addresses."""
+
+    NAME_FAILED = "name.failed"
+    """host, error, kept: the addresses that stay in use meanwhile."""
+
+    # ---- the admin side and the log itself
 
     ADMIN_STARTED = "admin.started"
     """listen: the address on which /healthz, /readyz and /metrics answer."""
 
     ADMIN_STOPPED = "admin.stopped"
     """listen."""
+
+    LOG_DROPPED = "log.dropped"
+    """lines: so many were not written, because nobody read the log fast enough."""
+
+    LOG_UNFORMATTABLE = "log.unformattable"
+    """logger, message, exception: a library logged something that could not be made a line."""

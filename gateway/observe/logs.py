@@ -12,41 +12,21 @@ import logging
 import os
 from collections.abc import Callable
 from datetime import UTC, datetime
-from enum import StrEnum
 from typing import Final
 
 import structlog
 from structlog.typing import EventDict, Processor, WrappedLogger
 
+from gateway.observe.choices import LogFormat, LogLevel
 from gateway.observe.events import Event
 from gateway.observe.masking import mask_secrets
 from gateway.observe.writer import LineWriter
 
+__all__ = ["STDERR", "LogFormat", "LogLevel", "configure"]
+
 STDERR: Final = 2
 
 _to_json: Final = json.JSONEncoder(default=str, separators=(",", ":")).encode
-
-
-class LogFormat(StrEnum):
-    """How a line looks. AUTO: console where a terminal reads, JSON elsewhere."""
-
-    AUTO = "auto"
-    JSON = "json"
-    CONSOLE = "console"
-
-
-class LogLevel(StrEnum):
-    """The least severe line that is written."""
-
-    DEBUG = "debug"
-    INFO = "info"
-    WARNING = "warning"
-    ERROR = "error"
-
-    @property
-    def number(self) -> int:
-        """The standard library's number for it."""
-        return logging.getLevelNamesMapping()[self.upper()]
 
 
 def configure(
@@ -73,7 +53,7 @@ def configure(
     writer = LineWriter(descriptor, notice=notice)
     structlog.configure(
         processors=chain,
-        wrapper_class=structlog.make_filtering_bound_logger(level.number),
+        wrapper_class=structlog.make_filtering_bound_logger(_number(level)),
         logger_factory=lambda *_: _LineLogger(writer.write),
         # Module-level loggers must follow a second `configure`; who logs often binds once instead.
         cache_logger_on_first_use=False,
@@ -95,8 +75,12 @@ def _route_standard_library(writer: LineWriter, chain: list[Processor], level: L
         root.removeHandler(former)
         former.close()
     root.addHandler(handler)
-    root.setLevel(level.number)
+    root.setLevel(_number(level))
     logging.captureWarnings(capture=True)
+
+
+def _number(level: LogLevel) -> int:
+    return logging.getLevelNamesMapping()[level.upper()]
 
 
 def _chain(environment: str, log_format: LogFormat, descriptor: int) -> list[Processor]:
