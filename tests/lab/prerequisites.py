@@ -6,6 +6,7 @@ import os
 import shutil
 from pathlib import Path
 
+from tests.lab.commands import ENVIRONMENT
 from tests.lab.errors import MissingError
 
 PACKAGES = {  # what is run, and the Debian package it comes from
@@ -23,7 +24,7 @@ PACKAGES = {  # what is run, and the Debian package it comes from
 def missing() -> list[str]:
     """Everything that a lab would lack here, in words; empty when one can be had."""
     lacking = [] if os.geteuid() == 0 else ["to be root"]
-    path = os.environ.get("PATH", "") + ":/usr/sbin:/sbin"
+    path = ENVIRONMENT["PATH"]
     packages = {package for tool, package in PACKAGES.items() if shutil.which(tool, path=path) is None}
     lacking += [f"the Debian package {package}" for package in sorted(packages)]
     if not Path("/dev/net/tun").exists():

@@ -15,6 +15,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from tests.lab.commands import ENVIRONMENT
 from tests.lab.errors import LabError
 from tests.lab.netns import Namespace
 from tests.lab.waiting import wait_until
@@ -174,7 +175,12 @@ class ProcessBook:
     def _start(self, name: str) -> ProcessId:
         with (self._logs / f"{name}.log").open("ab") as log:
             child = subprocess.Popen(  # waited for in `kill`
-                self._commands[name], stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True
+                self._commands[name],
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                env=ENVIRONMENT,
+                start_new_session=True,
             )
         self._children[name] = child
         # Not reaped before `kill` or `poll`, so it has an entry in /proc even if it ended at once.
