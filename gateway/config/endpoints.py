@@ -20,6 +20,7 @@ LISTEN_HOW: Final = 'a port "33000" (IPv4 and IPv6), "0.0.0.0:33000", "[::]:3300
 TARGET_HOW: Final = 'a host and a port: "192.168.100.30:8080", "[2001:db8::1]:8080", "db.example.com:5432"'
 SERVER_HOW: Final = 'a host, or host and port: "198.51.100.7", "vpn.example.com:1194", "[2001:db8::1]:1194"'
 
+_PORTS_HOW: Final = f"ports are 1 to {PORT_MAX}"
 _HOST_MAX: Final = 253
 _LABEL: Final = re.compile(r"(?!-)[A-Za-z0-9-]{1,63}(?<!-)", re.ASCII)
 _PORTS: Final = re.compile(r"(\d{1,6})(?:-(\d{1,6}))?", re.ASCII)
@@ -61,7 +62,9 @@ class Server(NamedTuple):
 def parse_listen(value: object) -> Listen:
     """A `listen` as written, text or a bare port number. Raises ValueError that says what is allowed."""
     if isinstance(value, int) and not isinstance(value, bool):
-        return Listen(None, *_ports(str(value), LISTEN_HOW))
+        if not 1 <= value <= PORT_MAX:
+            raise ValueError(_PORTS_HOW)
+        return Listen(None, value, value)
     if not isinstance(value, str):
         raise ValueError(f"must be {LISTEN_HOW}")  # noqa: TRY004 - pydantic gathers ValueErrors only
     host, ports = _split(value, LISTEN_HOW)
@@ -121,6 +124,11 @@ def parse_address(text: str) -> IPAddress:
     return address
 
 
+def is_name(host: str) -> bool:
+    """Must the host, canonical as `parse_host` gives it, be resolved?"""
+    return _address(host) is None
+
+
 def pair(listen: Listen, target: Target) -> tuple[PortMap, ...]:
     """Each listen address with its target. Raises ValueError when the ranges are not of one length."""
     ports, targets = listen.last - listen.first + 1, target.last - target.first + 1
@@ -171,7 +179,7 @@ def _ports(text: str, how: str) -> tuple[int, int]:
     first = int(match[1])
     last = first if match[2] is None else int(match[2])
     if not (1 <= first <= PORT_MAX and 1 <= last <= PORT_MAX):
-        raise ValueError(f"ports are 1 to {PORT_MAX}")
+        raise ValueError(_PORTS_HOW)
     if last < first:
         raise ValueError(f'the range is reversed: write "{last}-{first}" for the ports')
     return first, last

@@ -47,12 +47,13 @@ def _ipsec(entry: IpsecTunnel) -> Iterator[Wrong]:
                 if getattr(entry, key) is None:
                     yield Wrong(key, None, f'{_NEEDED} with auth = "mschapv2"')
         case "tls" | "pubkey":
-            yield from _together(entry, "certificate", "key")
             own = entry.certificate is not None or entry.key is not None
             if own == (entry.pkcs12 is not None):
                 yield Wrong(
                     "certificate", None, f'auth = "{entry.auth}" needs either certificate and key, or pkcs12, not both'
                 )
+            else:
+                yield from _together(entry, "certificate", "key")
     if entry.ca is None and entry.pkcs12 is None:
         yield Wrong("ca", None, f"{_NEEDED}: the server proves itself by a certificate")
 

@@ -12,6 +12,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
+from gateway.config.problems import bare, shown
+
 _HEADER: Final = re.compile(r"^\s*(\[\[?)([^\[\]#]+)\]\]?\s*(?:#.*)?$")
 
 
@@ -33,8 +35,13 @@ class Places:
 
     def table(self, name: str) -> Place:
         """The table `[name]`; one that is written as dotted keys stands where its parent does."""
-        lines = self._lines.get(name) or self._lines.get(name.partition(".")[0], [])
-        return Place(f"[{name}]", lines[0] if lines else None)
+        root = name.partition(".")[0]
+        lines = self._lines.get(name) or self._lines.get(root)
+        if lines:
+            line: int | None = lines[0]
+        else:
+            line = self.top(root).line if root in self._document else None
+        return Place(f"[{'.'.join(map(bare, name.split('.')))}]", line)
 
     def array(self, name: str) -> Place:
         """The array `[[name]]` as a whole: where its first entry starts."""
@@ -53,7 +60,7 @@ class Places:
         name = entry.get("name") if isinstance(entry, dict) else None
         lines = self._lines.get(f"[{table}]", [])
         return Place(
-            f'{table} "{name}"' if isinstance(name, str) and name else f"{table} #{index + 1}",
+            f"{table} {shown(name)}" if isinstance(name, str) and name else f"{table} #{index + 1}",
             lines[index] if len(lines) == len(entries) else None,
         )
 

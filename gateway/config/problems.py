@@ -16,7 +16,9 @@ from gateway.config.fields import NAME_HOW, Confidential
 from gateway.config.secrets import MASK
 
 _SHOWN_MAX: Final = 80
+_BITS_MAX: Final = 64
 _USERINFO: Final = re.compile(r"//[^/\s]*@")  # a URL may carry a password: never shown
+_BARE: Final = re.compile(r"[A-Za-z0-9_-]+")
 _CLOSE_ENOUGH: Final = 0.6
 
 _SENTENCES: Final = {
@@ -48,7 +50,7 @@ class Trouble(NamedTuple):
     @property
     def key(self) -> str:
         """The path as it would be written in the file: `health.interval`."""
-        return ".".join(self.path)
+        return ".".join(map(bare, self.path))
 
 
 def marks(model: type[BaseModel], key: str) -> Iterator[object]:
@@ -78,6 +80,8 @@ def shown(value: object) -> str:
             text = json.dumps(_USERINFO.sub(f"//{MASK}@", value), ensure_ascii=False)
         case bool():
             text = str(value).lower()
+        case int() if value.bit_length() > _BITS_MAX:
+            text = "a huge number"
         case dict():
             text = "a table"
         case list():
@@ -87,6 +91,11 @@ def shown(value: object) -> str:
         case _:
             text = str(value)
     return text if len(text) <= _SHOWN_MAX else f"{text[: _SHOWN_MAX - 3]}..."
+
+
+def bare(key: str) -> str:
+    """A key as it is written: without quotes where TOML needs none."""
+    return key if _BARE.fullmatch(key) else shown(key)
 
 
 def suggestion(name: str, known: Sequence[str]) -> str:

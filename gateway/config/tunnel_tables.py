@@ -148,14 +148,14 @@ class TunnelEntry(Table):
 class InterfaceTunnel(TunnelEntry, TunnelCommon):
     """A tunnel that something else brings up: it shows as a network interface."""
 
-    kind: Literal["interface"]
+    kind: Literal["interface"] = Field(description="Something else brings the tunnel up.")
     interface: DeviceField = Field(description="Name of the network interface. It need not exist yet.")
 
 
 class OpenVpnTunnel(TunnelEntry, OpenVpnKeys):
     """A tunnel that an OpenVPN client brings up."""
 
-    kind: Literal["openvpn"]
+    kind: Literal["openvpn"] = Field(description="An OpenVPN client brings it up.")
     servers: list[ServerField] | None = Field(default=None, min_length=1, description="Servers, tried in order.")
     profile: PathField | None = Field(default=None, description="An .ovpn file, instead of single keys.")
 
@@ -163,14 +163,14 @@ class OpenVpnTunnel(TunnelEntry, OpenVpnKeys):
 class IpsecTunnel(TunnelEntry, IpsecKeys):
     """A tunnel that an IKEv2 client brings up."""
 
-    kind: Literal["ipsec"]
+    kind: Literal["ipsec"] = Field(description="An IKEv2 client brings it up.")
     servers: list[ServerField] = Field(min_length=1, description="Servers, tried in order.")
 
 
 class WireguardTunnel(TunnelEntry, WireguardKeys):
     """A WireGuard tunnel."""
 
-    kind: Literal["wireguard"]
+    kind: Literal["wireguard"] = Field(description="The kernel's WireGuard.")
     servers: list[ServerField] | None = Field(default=None, min_length=1, description="Endpoints of the peer.")
     addresses: list[OwnAddressField] | None = Field(default=None, min_length=1, description="The client's addresses.")
     profile: PathField | None = Field(default=None, description="A wg-quick file, instead of single keys.")

@@ -1,0 +1,149 @@
+"""The resolved plan of a configuration, for `gateway check`: what listens where, and which tunnels it tries.
+
+`plan` is pure; `render` makes rich tables of it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Final
+
+from rich.console import Group, RenderableType
+from rich.table import Table
+from rich.text import Text
+
+from gateway.config import durations
+from gateway.config.endpoints import Listen, Target, is_name
+from gateway.model import Config, ForwardSpec, PortMap, TunnelDownAction, TunnelSpec
+
+_LOOPBACK: Final = "lo"
+_NO_ROUTES: Final = (
+    "routes are left to whoever brings the tunnels up: without rules for each tunnel, the kernel answers late packets "
+    "of closed sessions by the default route (docs/configuration.md, Routes)"
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TunnelRow:
+    """One tunnel, as it will be used. `position` is its place when all are tried, 1 first."""
+
+    position: int
+    name: str
+    kind: str
+    interface: str
+    source_address: str
+    mss: str
+    failback_delay: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ForwardRow:
+    """One forward, as it will run."""
+
+    name: str
+    listen: str
+    target: str
+    tunnels: str
+    policy: str
+    on_tunnel_down: str
+    allow: str
+    max_connections: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Plan:
+    """Everything `gateway check` shows. `notes` are for the operator, the warnings of the file among them."""
+
+    tunnels: tuple[TunnelRow, ...]
+    forwards: tuple[ForwardRow, ...]
+    notes: tuple[str, ...]
+
+
+def plan(config: Config) -> Plan:
+    """The plan of a valid configuration: tunnels in the order in which they are tried, forwards in file order."""
+    return Plan(
+        tunnels=tuple(_tunnel(spec) for spec in sorted(config.tunnels, key=lambda spec: spec.rank)),
+        forwards=tuple(map(_forward, config.forwards)),
+        notes=tuple(_notes(config)),
+    )
+
+
+def render(config: Config) -> RenderableType:
+    """The plan as tables, with the notes below."""
+    made = plan(config)
+    tunnels = Table(title="Tunnels", title_justify="left")
+    for header in ("#", "tunnel", "kind", "interface", "source address", "MSS", "failback delay"):
+        tunnels.add_column(header, overflow="fold")
+    for tunnel in made.tunnels:
+        tunnels.add_row(
+            str(tunnel.position),
+            Text(tunnel.name),
+            tunnel.kind,
+            Text(tunnel.interface),
+            tunnel.source_address,
+            tunnel.mss,
+            tunnel.failback_delay,
+        )
+    forwards = Table(title="Forwards", title_justify="left")
+    for header in ("forward", "listen", "target", "tunnels", "policy", "tunnel down", "clients", "limit"):
+        forwards.add_column(header, overflow="fold")
+    for forward in made.forwards:
+        forwards.add_row(  # Text: brackets of IPv6 addresses are not markup
+            Text(forward.name),
+            Text(forward.listen),
+            Text(forward.target),
+            Text(forward.tunnels),
+            forward.policy,
+            forward.on_tunnel_down,
+            Text(forward.allow),
+            str(forward.max_connections),
+        )
+    return Group(tunnels, forwards, *(Text(f"note: {note}") for note in made.notes))
+
+
+def _tunnel(spec: TunnelSpec) -> TunnelRow:
+    return TunnelRow(
+        position=spec.rank + 1,
+        name=spec.name,
+        kind=spec.kind,
+        interface=spec.interface,
+        source_address="kernel's choice" if spec.source_address is None else str(spec.source_address),
+        mss="kernel's choice" if spec.mss is None else str(spec.mss),
+        failback_delay=durations.render(spec.failback_delay),
+    )
+
+
+def _forward(spec: ForwardSpec) -> ForwardRow:
+    listen, target = _ranges(spec.ports)
+    grace = spec.on_tunnel_down is TunnelDownAction.GRACE
+    return ForwardRow(
+        name=spec.name,
+        listen=listen,
+        target=target,
+        tunnels=", ".join(spec.tunnels),
+        policy=spec.policy,
+        on_tunnel_down=f"{spec.on_tunnel_down} {durations.render(spec.grace)}" if grace else spec.on_tunnel_down,
+        allow=", ".join(map(str, spec.allow)) or "all",
+        max_connections=spec.max_connections,
+    )
+
+
+def _ranges(ports: tuple[PortMap, ...]) -> tuple[str, str]:
+    """Listen addresses and targets as they stood in the file: a range is one host and successive ports."""
+    first, last = ports[0], ports[-1]
+    return (
+        str(Listen(first.listen.host, first.listen.port, last.listen.port)),
+        str(Target(first.target.host, first.target.port, last.target.port)),
+    )
+
+
+def _notes(config: Config) -> Iterator[str]:
+    yield from config.warnings
+    names = dict.fromkeys(
+        port.target.host for forward in config.forwards for port in forward.ports if is_name(port.target.host)
+    )
+    if names:
+        yield f"the system's resolver is asked for {', '.join(names)}, outside the tunnels"
+    if any(tunnel.interface != _LOOPBACK for tunnel in config.tunnels):
+        yield _NO_ROUTES
