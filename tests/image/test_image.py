@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -27,6 +28,11 @@ def image() -> Image:
 def container(image: Image, lab: Lab) -> Iterator[Container]:
     with Container(image, lab) as made:
         yield made
+
+
+def read(lab: Lab, path: str) -> client.Answer:
+    """GET `path` through the forward. When this returns the connection is closed: a drain waits for nobody."""
+    return asyncio.run(client.fetch(lab.cloud, path, host=LOOPBACK, port=33000))
 
 
 def test_the_image_says_how_it_is_started_and_watched(image: Image) -> None:
@@ -56,16 +62,16 @@ def test_no_secret_of_the_build_is_left(container: Container) -> None:
     assert container.call("ls", "/run/secrets").returncode != 0
 
 
-async def test_the_configuration_inside_forwards(image: Image, container: Container, lab: Lab) -> None:
+def test_the_configuration_inside_forwards(image: Image, container: Container, lab: Lab) -> None:
     container.start()
     container.wait_healthy()
-    answer = await client.fetch(lab.cloud, "/healthz", host=LOOPBACK, port=33000)
+    answer = read(lab, "/healthz")
     assert answer.status == 200
     assert container.stop() == 0, container.log()
     assert container.call(*image.healthcheck).returncode == 1
 
 
-async def test_a_page_of_the_company_through_a_tunnel(image: Image, lab: Lab, tmp_path: Path) -> None:
+def test_a_page_of_the_company_through_a_tunnel(image: Image, lab: Lab, tmp_path: Path) -> None:
     tunnel = lab.vpn(Site.A)
     configuration = tmp_path / "forwards.toml"
     configuration.write_text(f"""
@@ -82,6 +88,6 @@ async def test_a_page_of_the_company_through_a_tunnel(image: Image, lab: Lab, tm
     with Container(image, lab, configuration=configuration) as container:
         container.start()
         container.wait_healthy()
-        answer = await client.fetch(lab.cloud, host=LOOPBACK, port=33000)
+        answer = read(lab, "/")
         assert answer.seen == tunnel.address
         assert container.stop() == 0, container.log()
