@@ -105,6 +105,8 @@ class Gateway:
             tunnels=len(config.tunnels),
             max_sessions=self._engine.max_sessions,
         )
+        gc.collect()
+        gc.freeze()  # what exists now stays: later collections, which stop the relay, need not look at it
         self._resolver.watch(self._host_names())
         self._watch(self._controller.routing_table())
         try:
@@ -137,8 +139,6 @@ class Gateway:
         """From the first table to the end of the drain."""
         if await _first(self._controller.settled, self._stopping) is self._controller.settled:
             self._phase = Phase.RUNNING
-            gc.collect()
-            gc.freeze()  # what exists now stays: later collections need not look at it
             log.info("gateway.started", listeners=sum(len(forward.ports) for forward in self._config.forwards))
             await self._stopping.wait()
         self._phase = Phase.DRAINING

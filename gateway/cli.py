@@ -16,7 +16,7 @@ import typer
 
 from gateway import __version__
 from gateway.errors import ConfigError
-from gateway.observe.logs import LogFormat, LogLevel, configure
+from gateway.observe.choices import LogFormat, LogLevel
 
 if TYPE_CHECKING:
     from gateway.model import Config
@@ -68,9 +68,10 @@ def run(
         typer.echo(context.get_help())
         _fail("nothing to run: name a configuration file with --config FILE", BAD_CONFIGURATION)
     loaded = _load(config)
-    configure(environment=loaded.gateway.environment, format=log_format, level=log_level)
     from gateway import app as composition  # noqa: PLC0415 - only the running gateway needs all the rooms
+    from gateway.observe.logs import configure  # noqa: PLC0415
 
+    configure(environment=loaded.gateway.environment, format=log_format, level=log_level)
     raise typer.Exit(composition.run(loaded))
 
 

@@ -54,12 +54,12 @@ class ConfigError(GatewayError):
 
 
 class ListenError(GatewayError):
-    """Listen addresses that cannot be bound: (forward, address, reason) each."""
+    """Listen addresses that cannot be bound: (place in the file, address, reason) each."""
 
     def __init__(self, failures: Sequence[tuple[str, str, str]]) -> None:
         self.failures = tuple(failures)
         super().__init__(
-            "\n".join(f'forward "{name}": cannot listen on {address}: {why}' for name, address, why in self.failures)
+            "\n".join(f"{place}: cannot listen on {address}: {why}" for place, address, why in self.failures)
         )
 
 

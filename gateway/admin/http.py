@@ -128,7 +128,7 @@ def _bind(listen: ListenAddress) -> socket.socket:
             return socket.create_server(("", listen.port), family=socket.AF_INET6, dualstack_ipv6=True)
         return socket.create_server(("", listen.port))
     except OSError as exc:
-        raise ListenError([("admin", str(listen), exc.strerror or str(exc))]) from exc
+        raise ListenError([("[admin] listen", str(listen), exc.strerror or str(exc))]) from exc
 
 
 @web.middleware

@@ -406,7 +406,7 @@ class Engine:
                 try:
                     opened[ports] = Listener(self, self._ledger.forward(forward), ports)
                 except OSError as error:
-                    failures.append((forward.name, str(ports.listen), error.strerror or str(error)))
+                    failures.append((f'forward "{forward.name}"', str(ports.listen), error.strerror or str(error)))
         if failures:
             for listener in opened.values():
                 listener.close()
