@@ -122,17 +122,20 @@ class KernelWatcher:
 
     async def _read(self, *, hinted: bool) -> None:
         await self._read_links(hinted=hinted)
-        while self._routes.pending and not self._debounce.due():
-            await self._look_up()
+        while self._routes.pending:
+            await self._look_up()  # one slice at least: hints without end must not keep a pass from its end
+            if self._debounce.due():
+                return
 
     async def _read_links(self, *, hinted: bool) -> None:
+        blind = self._degraded  # before this reading: hints, or answers about routes, may have been missed
         self._keep_hints_open()
         now = asyncio.get_running_loop().time()
         if hinted:
             self._chase_until = now + self._settings.chase_for
         interfaces = self._interfaces
         links = await self._thread.ask(lambda reader: reader.links(interfaces))
-        if hinted or self._degraded or links != self._links or now >= self._resync_at:
+        if hinted or blind or links != self._links or now >= self._resync_at:
             self._routes.request()
             self._resync_at = now + self._settings.resync
         self._links = links

@@ -1,0 +1,79 @@
+"""A network namespace for one scenario: a thread enters a fresh one and runs a coroutine there, on uvloop.
+
+Threads and child processes that the scenario starts inherit the namespace; it ends with the last of them.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import ctypes
+import fcntl
+import os
+import socket
+import struct
+import subprocess
+from collections.abc import Callable, Coroutine
+from concurrent.futures import ThreadPoolExecutor
+
+import uvloop
+
+_CLONE_NEWNET = 0x40000000
+_TUNSETIFF = 0x400454CA
+_TUNSETPERSIST = 0x400454CB
+_TUNSETCARRIER = 0x400454E2
+_SIOCGIFFLAGS = 0x8913
+_SIOCSIFFLAGS = 0x8914
+_IFF_TUN_NO_PI = 0x1001
+_IFF_UP = 0x1
+_libc = ctypes.CDLL(None, use_errno=True)
+
+
+def in_namespace(scenario: Callable[[], Coroutine[None, None, None]]) -> None:
+    """Run `scenario` to its end in a fresh namespace with `lo` up; what it raises is raised here."""
+    with ThreadPoolExecutor(1) as thread:
+        thread.submit(_enter_and_run, scenario).result()
+
+
+def _enter_and_run(scenario: Callable[[], Coroutine[None, None, None]]) -> None:
+    if _libc.unshare(_CLONE_NEWNET) != 0:
+        raise OSError(ctypes.get_errno(), "unshare")
+    ip("link set lo up")
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        runner.run(scenario())
+
+
+def ip(*commands: str) -> None:
+    """Have iproute2 do these, in order."""
+    subprocess.run(["ip", "-batch", "-"], input="\n".join(commands), text=True, check=True, capture_output=True)
+
+
+class Tun:
+    """A tun device held by this process, as a VPN client holds one. Up, with `address`, unless told otherwise."""
+
+    def __init__(self, name: str, *addresses: str) -> None:
+        self.name = name
+        self._fd = os.open("/dev/net/tun", os.O_RDWR)
+        fcntl.ioctl(self._fd, _TUNSETIFF, struct.pack("16sH22x", name.encode(), _IFF_TUN_NO_PI))
+        ip(f"link set {name} up", *(f"addr add {address} dev {name}" for address in addresses))
+
+    @property
+    def index(self) -> int:
+        return socket.if_nametoindex(self.name)
+
+    def carrier(self, on: bool) -> None:
+        fcntl.ioctl(self._fd, _TUNSETCARRIER, struct.pack("i", on))
+
+    def up(self, on: bool) -> None:
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as asker:
+            answer = fcntl.ioctl(asker, _SIOCGIFFLAGS, struct.pack("16sH22x", self.name.encode(), 0))
+            flags = struct.unpack("16sH22x", answer)[1] & ~_IFF_UP | (_IFF_UP if on else 0)
+            fcntl.ioctl(asker, _SIOCSIFFLAGS, struct.pack("16sH22x", self.name.encode(), flags))
+
+    def abandon(self) -> None:
+        """What a dying client does to a persistent device: it stays, without a process."""
+        fcntl.ioctl(self._fd, _TUNSETPERSIST, 1)
+        self.close()
+
+    def close(self) -> None:
+        """What a dying client does to its device: it is gone."""
+        os.close(self._fd)
