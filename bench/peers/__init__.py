@@ -1,0 +1,1 @@
+"""What may stand between client and target: one file each, and the list of them all in `catalogue`."""
