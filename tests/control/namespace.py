@@ -43,8 +43,14 @@ def _enter_and_run(scenario: Callable[[], Coroutine[None, None, None]]) -> None:
 
 
 def ip(*commands: str) -> None:
-    """Have iproute2 do these, in order."""
-    subprocess.run(["ip", "-batch", "-"], input="\n".join(commands), text=True, check=True, capture_output=True)
+    """Have iproute2 do these, in order. A batch is of one family: those for `-6` come after the others."""
+    _batch([], [command for command in commands if not command.startswith("-6 ")])
+    _batch(["-6"], [command.removeprefix("-6 ") for command in commands if command.startswith("-6 ")])
+
+
+def _batch(options: list[str], commands: list[str]) -> None:
+    if commands:
+        subprocess.run(["ip", *options, "-batch", "-"], input="\n".join(commands), text=True, check=True)
 
 
 class Tun:
