@@ -1,0 +1,329 @@
+from __future__ import annotations
+
+import time
+from ipaddress import IPv4Address, IPv4Network, IPv6Network
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from gateway.config import load
+from gateway.errors import ConfigError
+from gateway.model import (
+    AdminSpec,
+    Config,
+    Endpoint,
+    ForwardPolicy,
+    ForwardSpec,
+    GatewaySpec,
+    HealthSettings,
+    KeepAlive,
+    ListenAddress,
+    PortMap,
+    ProxyProtocol,
+    ReadyWhen,
+    SessionLog,
+    TunnelDownAction,
+    TunnelKind,
+    TunnelSpec,
+)
+
+HERE = Path(__file__).parent
+REPOSITORY = HERE.parent.parent
+INVALID = sorted(path.stem for path in (HERE / "invalid").glob("*.toml"))
+EXAMPLES = [Path("config/forwards.toml"), *sorted(Path("config/examples").glob("*.toml"))]
+
+
+def interface(name: str, device: str, **rest: Any) -> TunnelSpec:
+    return TunnelSpec(name=name, kind=TunnelKind.INTERFACE, interface=device, **rest)
+
+
+def ports(listen: ListenAddress, target: Endpoint, count: int = 1) -> tuple[PortMap, ...]:
+    return tuple(
+        PortMap(listen=ListenAddress(listen.host, listen.port + i), target=Endpoint(target.host, target.port + i))
+        for i in range(count)
+    )
+
+
+EIGHTY = Endpoint("10.0.0.1", 80)
+
+# ---------------------------------------------------------------- files that are right
+
+VALID: dict[str, Config] = {
+    "smallest": Config(
+        path="smallest.toml",
+        gateway=GatewaySpec(),
+        admin=AdminSpec(),
+        tunnels=(interface("a", "tun-a"),),
+        forwards=(
+            ForwardSpec(
+                name="hello", ports=ports(ListenAddress(None, 33000), Endpoint("db.example.com", 5432)), tunnels=("a",)
+            ),
+        ),
+    ),
+    "everything": Config(
+        path="everything.toml",
+        gateway=GatewaySpec(
+            environment="production",
+            drain_timeout=30,
+            drain_delay=5,
+            max_connections=1000,
+            session_log=SessionLog.FAILURES,
+            splice=False,
+            reuse_upstreams=False,
+            busy_poll=0.00005,
+        ),
+        admin=AdminSpec(listen=None, socket="control.sock", ready=ReadyWhen.ALL),
+        tunnels=(
+            interface(
+                "zone-a",
+                "tun-a",
+                source_address=IPv4Address("10.10.20.6"),
+                mss=1360,
+                failback_delay=0,
+                health=HealthSettings(
+                    interval=2,
+                    timeout=0.5,
+                    rise=3,
+                    fall=4,
+                    probes=("tcp://192.168.100.30:8080", "icmp://10.10.20.1"),
+                ),
+            ),
+        ),
+        forwards=(
+            ForwardSpec(
+                name="hello",
+                ports=ports(ListenAddress("::1", 33000), Endpoint("192.168.100.30", 8080)),
+                tunnels=("zone-a",),
+                policy=ForwardPolicy.BALANCE,
+                on_tunnel_down=TunnelDownAction.GRACE,
+                grace=90,
+                allow=(
+                    IPv4Network("10.0.0.0/8"),
+                    IPv4Network("192.168.1.1/32"),
+                    IPv4Network("172.16.0.0/12"),
+                    IPv6Network("2001:db8::/32"),
+                ),
+                proxy_protocol=ProxyProtocol.V2,
+                max_connections=5,
+                connect_timeout=0.25,
+                idle_timeout=2 * 86_400,
+                half_close_timeout=60,
+                keepalive=KeepAlive(idle=60, interval=5, count=4),
+                tcp_user_timeout=80,
+            ),
+        ),
+        warnings=(
+            "everything.toml:11: [admin]: socket: kept, but this version does not open a control socket",
+            'everything.toml:16: tunnel "zone-a": health.probes: probes are kept, but not run by this version: '
+            "the kernel's events alone tell whether the tunnel is up",
+        ),
+    ),
+    "order": Config(
+        path="order.toml",
+        gateway=GatewaySpec(),
+        admin=AdminSpec(),
+        tunnels=(
+            interface("none-first", "tun0", rank=2),
+            interface("second", "tun1", rank=1),
+            interface("none-last", "tun2", rank=3),
+            interface("first", "tun3", rank=0),
+        ),
+        forwards=(
+            ForwardSpec(
+                name="all",
+                ports=ports(ListenAddress(None, 33000), EIGHTY),
+                tunnels=("first", "second", "none-first", "none-last"),
+            ),
+            ForwardSpec(
+                name="own-order", ports=ports(ListenAddress(None, 33001), EIGHTY), tunnels=("none-last", "first")
+            ),
+        ),
+    ),
+    "defaults": Config(
+        path="defaults.toml",
+        gateway=GatewaySpec(),
+        admin=AdminSpec(),
+        tunnels=(
+            interface("a", "tun-a", rank=0, mss=1360, health=HealthSettings(rise=5, interval=2)),
+            interface("b", "tun-b", rank=1, mss=1200, health=HealthSettings(rise=5, interval=3)),
+        ),
+        forwards=(
+            ForwardSpec(
+                name="takes",
+                ports=ports(ListenAddress(None, 33000), EIGHTY),
+                tunnels=("a",),
+                policy=ForwardPolicy.BALANCE,
+                max_connections=10,
+            ),
+            ForwardSpec(
+                name="keeps",
+                ports=ports(ListenAddress(None, 33001), EIGHTY),
+                tunnels=("b", "a"),
+                max_connections=10,
+            ),
+        ),
+    ),
+    "ranges": Config(
+        path="ranges.toml",
+        gateway=GatewaySpec(),
+        admin=AdminSpec(),
+        tunnels=(interface("a", "tun-a"),),
+        forwards=(
+            ForwardSpec(name="range", ports=ports(ListenAddress("0.0.0.0", 33000), EIGHTY, 3), tunnels=("a",)),
+            ForwardSpec(
+                name="same-ports-v6",
+                ports=ports(ListenAddress("::", 33000), Endpoint("2001:db8::1", 80), 3),
+                tunnels=("a",),
+            ),
+            ForwardSpec(name="beside-admin", ports=ports(ListenAddress("127.0.0.2", 9099), EIGHTY), tunnels=("a",)),
+            ForwardSpec(
+                name="same-port-other-address", ports=ports(ListenAddress("127.0.0.3", 9099), EIGHTY), tunnels=("a",)
+            ),
+        ),
+    ),
+}
+
+
+def test_every_valid_file_has_its_expected_values():
+    assert {path.stem for path in (HERE / "valid").glob("*.toml")} == VALID.keys()
+
+
+@pytest.mark.parametrize("name", VALID)
+def test_valid_file(name, monkeypatch):
+    monkeypatch.chdir(HERE / "valid")
+    assert load(f"{name}.toml") == VALID[name]
+
+
+@pytest.mark.parametrize("path", EXAMPLES, ids=lambda path: path.stem)
+def test_example_is_valid_and_needs_no_warning(path):
+    assert load(REPOSITORY / path).warnings == ()
+
+
+def test_full_reference_states_the_defaults():
+    config = load(REPOSITORY / "config/examples/full-reference.toml")
+    assert config.gateway == GatewaySpec()
+    assert config.admin == AdminSpec()
+    assert [tunnel.health for tunnel in config.tunnels] == [HealthSettings(), HealthSettings()]
+    forward = config.forwards[0]
+    assert forward == ForwardSpec(name="hello", ports=forward.ports, tunnels=("zone-a", "zone-b"))
+
+
+# ---------------------------------------------------------------- files that are wrong
+
+
+@pytest.mark.parametrize("name", INVALID)
+def test_invalid_file_gets_exactly_its_message(name, monkeypatch):
+    monkeypatch.chdir(HERE / "invalid")
+    runnable = TunnelKind if name.startswith("managed-") else (TunnelKind.INTERFACE,)
+    with pytest.raises(ConfigError) as caught:
+        load(f"{name}.toml", runnable=frozenset(runnable))
+    assert f"{caught.value}\n" == Path(f"{name}.txt").read_text()
+    assert "not for the eyes" not in str(caught.value)
+
+
+def test_missing_file(tmp_path):
+    with pytest.raises(ConfigError, match=r"none\.toml: the file: cannot be read: No such file or directory"):
+        load(tmp_path / "none.toml")
+
+
+def test_a_directory_is_no_file(tmp_path):
+    with pytest.raises(ConfigError, match="the file: cannot be read: Is a directory"):
+        load(tmp_path)
+
+
+def test_a_path_with_a_nul_is_no_path():
+    with pytest.raises(ConfigError, match="the file: cannot be read"):
+        load("a\0b")
+
+
+def test_text_that_is_not_utf_8_is_named_by_its_line(tmp_path):
+    path = tmp_path / "latin.toml"
+    path.write_bytes(b"[gateway]\nenvironment = 'd\xe9mo'\n")
+    with pytest.raises(ConfigError, match=r"latin\.toml:2: the file: must be UTF-8 text"):
+        load(path)
+
+
+def test_a_byte_order_mark_is_no_obstacle(tmp_path):
+    path = tmp_path / "bom.toml"
+    path.write_bytes(b"\xef\xbb\xbf" + (HERE / "valid/smallest.toml").read_bytes())
+    assert load(path).forwards[0].name == "hello"
+
+
+def test_nesting_without_end(tmp_path):
+    path = tmp_path / "deep.toml"
+    path.write_text(f"x = {'[' * 100_000}")
+    with pytest.raises(ConfigError, match="TOML syntax: nested too deeply"):
+        load(path)
+
+
+def test_a_number_of_thousands_of_digits(tmp_path):
+    path = tmp_path / "huge.toml"
+    path.write_text(f"[gateway]\nmax_connections = 0x{'f' * 9_000}\nsession_log = 0x{'f' * 9_000}\n")
+    with pytest.raises(ConfigError, match="session_log: found a huge number"):
+        load(path)
+
+
+# ---------------------------------------------------------------- whatever the file says
+
+
+KEYS = st.sampled_from(
+    ["name", "kind", "interface", "listen", "target", "tunnels", "allow", "health", "probes", "mss", "defaults"]
+    + ["forward", "tunnel", "gateway", "admin", "socket", "password", "servers", "priority", "", "a b", "\x1b["]
+)
+SCALARS = (
+    st.sampled_from(["interface", "openvpn", "33000", "1-2", "10.0.0.1:80", "[::]:1-9", "5s", "a", "", "\x1b[0m", "off"])
+    | st.integers(-(10**30), 10**30)
+    | st.booleans()
+    | st.floats()
+)
+VALUES = st.recursive(
+    SCALARS, lambda inner: st.lists(inner, max_size=3) | st.dictionaries(KEYS, inner, max_size=4), max_leaves=25
+)
+ENTRIES = st.lists(st.dictionaries(KEYS, VALUES, max_size=6) | VALUES, max_size=3)
+DOCUMENTS = st.fixed_dictionaries({}, optional={"tunnel": ENTRIES, "forward": ENTRIES, "defaults": VALUES}) | (
+    st.dictionaries(KEYS, VALUES, max_size=5)
+)
+
+
+def toml(value: Any) -> str:
+    match value:
+        case dict():
+            return f"{{ {', '.join(f'{toml(key)} = {toml(inner)}' for key, inner in value.items())} }}"
+        case list():
+            return f"[{', '.join(map(toml, value))}]"
+        case bool():
+            return str(value).lower()
+        case str():
+            escaped = "".join(f"\\u{ord(char):04x}" if char < " " else char for char in value)
+            return f'"{escaped}"'
+        case _:
+            return str(value)
+
+
+@given(DOCUMENTS)
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow], deadline=None)
+def test_any_document_loads_or_is_a_config_error_that_can_be_printed(tmp_path, document):
+    path = tmp_path / "any.toml"
+    path.write_text("".join(f"{toml(key)} = {toml(value)}\n" for key, value in document.items()))
+    try:
+        load(path, runnable=frozenset(TunnelKind))
+    except ConfigError as error:
+        assert error.problems
+        assert str(error).replace("\n", "").isprintable()
+
+
+def test_ten_thousand_forwards_load_in_under_two_seconds_of_processor_time(tmp_path):
+    path = tmp_path / "many.toml"
+    entries = (
+        f'[[forward]]\nname = "f{i}"\nlisten = "127.0.{i // 250}.{i % 250}:{20_000 + i}"\ntarget = "10.0.0.1:80"\n'
+        f'tunnels = ["a"]\nallow = ["10.0.0.0/8"]\nidle_timeout = "1h"\n'
+        for i in range(10_000)
+    )
+    path.write_text('[[tunnel]]\nname = "a"\nkind = "interface"\ninterface = "lo"\n' + "".join(entries))
+    start = time.process_time()
+    config = load(path)
+    assert time.process_time() - start < 2
+    assert len(config.forwards) == 10_000
