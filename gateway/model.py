@@ -132,6 +132,8 @@ class ReadyWhen(StrEnum):
 class ConnectResult(StrEnum):
     """What became of an accepted client (`gateway_connections_total{result}`)."""
 
+    __hash__ = str.__hash__  # counted on the hot path, and Enum's own is a Python function
+
     OK = "ok"
     DENIED = "denied"
     LIMITED = "limited"
@@ -141,6 +143,8 @@ class ConnectResult(StrEnum):
 
 class DialFailure(StrEnum):
     """Why one dial of an upstream failed (`gateway_connect_failures_total{reason}`)."""
+
+    __hash__ = str.__hash__  # counted on the hot path, and Enum's own is a Python function
 
     REFUSED = "refused"  # the target's own answer: proof that the tunnel lives
     UNREACHABLE = "unreachable"
@@ -153,6 +157,8 @@ class DialFailure(StrEnum):
 
 class CloseReason(StrEnum):
     """Why an established session ended (`gateway_connections_closed_total{reason}`)."""
+
+    __hash__ = str.__hash__  # counted on the hot path, and Enum's own is a Python function
 
     EOF = "eof"
     CLIENT_RESET = "client_reset"

@@ -46,6 +46,7 @@ _RELAYING: Final = Phase.RELAYING
 _DIALLING: Final = Phase.DIALLING
 _ENDED: Final = Phase.ENDED
 _EOF: Final = CloseReason.EOF
+_CLIENT_RESET: Final = CloseReason.CLIENT_RESET
 _EVENTS_A_POLL: Final = 1024
 _SWEEP_SECONDS: Final = 1.0  # how coarse idle and half-close timeouts are
 _DIAL_CHECK_SECONDS: Final = 0.05  # how coarse connect timeouts are
@@ -305,7 +306,7 @@ class Engine:
         if down.pipe is not None:
             self._pipes.give_back(down.pipe)
         self._sources[client.fileno()] = None
-        if reason is _EOF:
+        if reason is _EOF or reason is _CLIENT_RESET:
             client.close()
         else:
             sockopt.close_with_reset(client)

@@ -85,8 +85,13 @@ class Relay:
     def source_failed(self, pump: Pump) -> None:
         """The kernel reported an error on `pump.source`: the session ends for the reason that the error is.
 
-        What had arrived before the error is delivered first, as far as the sink takes it.
+        What the target had sent before the error is delivered first, as far as the client takes it. A client that
+        resets threw its own bytes away; its error is not even asked for while keepalive cannot be what failed.
         """
+        session = pump.session
+        if pump is session.up and self.tick - session.last_active < session.plan.forward.spec.keepalive.idle:
+            self._finish(session, CloseReason.CLIENT_RESET)
+            return
         source, sink = pump.source, pump.twin.source
         try:
             for _ in _SALVAGE_ROUNDS:

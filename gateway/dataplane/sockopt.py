@@ -7,7 +7,6 @@ and names the device that was proven, not whatever carries the name a moment lat
 
 from __future__ import annotations
 
-import contextlib
 import errno
 import socket
 import struct
@@ -74,9 +73,7 @@ def prepare_upstream(sock: Socket, path: Path, forward: ForwardSpec) -> None:
 
 def close_with_reset(sock: Socket) -> None:
     """Close `sock` (taking ownership of it) so that its peer sees RST, not an orderly end."""
-    # A socket whose peer reset it already is as closed as can be; some kernels say so with EINVAL.
-    with contextlib.suppress(OSError):
-        sock.setsockopt(_SOL_SOCKET, _SO_LINGER, _LINGER_RESET)
+    sock.setsockopt(_SOL_SOCKET, _SO_LINGER, _LINGER_RESET)
     sock.close()
 
 
