@@ -29,7 +29,7 @@ HOW: Final = 'a duration in quotes, whole numbers with units from d, h, m, s, ms
 
 def parse(value: object) -> float:
     """The seconds that `value` stands for. Raises ValueError, whose text says what is allowed instead."""
-    match = _SHAPE.match(value) if isinstance(value, str) and len(value) <= _DIGITS_MAX else None
+    match = _SHAPE.fullmatch(value) if isinstance(value, str) and len(value) <= _DIGITS_MAX else None
     if match is None:
         raise ValueError(f"must be {HOW}")
     groups = zip(match.groups(), _MICROSECONDS.items(), strict=True)

@@ -12,11 +12,11 @@ from gateway.config import build
 from gateway.config.defaults import Raw, merged, without
 from gateway.config.endpoints import Listen, pair
 from gateway.config.places import Place
-from gateway.config.problems import shown
 from gateway.config.rules import TIMER_KEYS, Wrong, repeated, tunnel_names, user_timeout, where
 from gateway.config.source import Source
 from gateway.config.tables import ForwardDefaults, ForwardEntry, PartialForward
 from gateway.config.tunnels import Tunnels
+from gateway.config.wording import shown
 from gateway.model import ForwardSpec, PortMap
 
 _KEYS = frozenset(ForwardEntry.model_fields)

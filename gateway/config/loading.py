@@ -15,12 +15,12 @@ from gateway.config.file_schema import DefaultsTable, File
 from gateway.config.forwards import Forwards, forwards
 from gateway.config.overlaps import overlaps
 from gateway.config.places import Places
-from gateway.config.problems import suggestion
 from gateway.config.report import Report
 from gateway.config.rules import DRAIN_KEYS, drain, where
 from gateway.config.source import Source
 from gateway.config.tables import AdminTable, GatewayTable
 from gateway.config.tunnels import tunnels
+from gateway.config.wording import bare, suggestion
 from gateway.errors import ConfigError
 from gateway.model import AdminSpec, Config, GatewaySpec, TunnelKind
 
@@ -91,7 +91,7 @@ def _misplaced(source: Source, key: str, value: object, expected: str) -> None:
         case _:
             parent, _, leaf = key.rpartition(".")
             place = source.places.table(parent) if parent else source.places.top(leaf)
-            source.report.problem(place, leaf, expected)
+            source.report.problem(place, bare(leaf), expected)
 
 
 def _gateway(source: Source) -> GatewaySpec:

@@ -6,9 +6,9 @@ from collections.abc import Iterator
 from typing import Final, assert_never
 
 from gateway.config.networks import DEVICE_MAX
-from gateway.config.problems import shown
 from gateway.config.rules import Wrong
 from gateway.config.tunnel_tables import IpsecTunnel, ManagedTunnel, OpenVpnTunnel, WireguardTunnel
+from gateway.config.wording import shown
 
 _NEEDED: Final = "this key is needed"
 

@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
-from gateway.config.problems import bare, shown
+from gateway.config.wording import bare, shown
 
 _HEADER: Final = re.compile(r"^\s*(\[\[?)([^\[\]#]+)\]\]?\s*(?:#.*)?$")
 
@@ -41,12 +41,12 @@ class Places:
             line: int | None = lines[0]
         else:
             line = self.top(root).line if root in self._document else None
-        return Place(f"[{'.'.join(map(bare, name.split('.')))}]", line)
+        return Place(f"[{bare(name)}]", line)
 
     def array(self, name: str) -> Place:
         """The array `[[name]]` as a whole: where its first entry starts."""
         lines = self._lines.get(f"[{name}]")
-        return Place(f"[[{name}]]", lines[0] if lines else None)
+        return Place(f"[[{bare(name)}]]", lines[0] if lines else None)
 
     def top(self, key: str) -> Place:
         """A key that stands before any table."""

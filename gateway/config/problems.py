@@ -2,24 +2,14 @@
 
 from __future__ import annotations
 
-import json
-import re
-from collections.abc import Iterator, Sequence
-from datetime import date, time
-from difflib import get_close_matches
+from collections.abc import Iterator
 from typing import Annotated, Any, Final, NamedTuple, get_args, get_origin
 
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
 from gateway.config.fields import NAME_HOW, Confidential
-from gateway.config.secrets import MASK
-
-_SHOWN_MAX: Final = 80
-_BITS_MAX: Final = 64
-_USERINFO: Final = re.compile(r"//[^/\s]*@")  # a URL may carry a password: never shown
-_BARE: Final = re.compile(r"[A-Za-z0-9_-]+")
-_CLOSE_ENOUGH: Final = 0.6
+from gateway.config.wording import MASK, bare, shown, suggestion
 
 _SENTENCES: Final = {
     "string_type": "must be text in quotes",
@@ -71,39 +61,6 @@ def troubles(error: ValidationError, model: type[BaseModel]) -> Iterator[Trouble
         if found is not None and _confidential(model, path):
             found = MASK
         yield Trouble(path, found, _expected(detail, path, model))
-
-
-def shown(value: object) -> str:
-    """A value as its author wrote it, shortened; tables and arrays only by what they are, as they may hold secrets."""
-    match value:
-        case str():
-            text = json.dumps(_USERINFO.sub(f"//{MASK}@", value), ensure_ascii=False)
-        case bool():
-            text = str(value).lower()
-        case int() if value.bit_length() > _BITS_MAX:
-            text = "a huge number"
-        case dict():
-            text = "a table"
-        case list():
-            text = "an array" if value else "[]"
-        case date() | time():
-            text = value.isoformat()
-        case _:
-            text = str(value)
-    return text if len(text) <= _SHOWN_MAX else f"{text[: _SHOWN_MAX - 3]}..."
-
-
-def bare(key: str) -> str:
-    """A key as it is written: without quotes where TOML needs none."""
-    return key if _BARE.fullmatch(key) else shown(key)
-
-
-def suggestion(name: str, known: Sequence[str]) -> str:
-    """`did you mean "x"?` for the closest of `known`; else, if they are few, all of them."""
-    close = get_close_matches(name.lower(), known, n=1, cutoff=_CLOSE_ENOUGH)
-    if close:
-        return f'did you mean "{close[0]}"?'
-    return f"known are {', '.join(known)}" if known else "none is known here"
 
 
 def _expected(detail: ErrorDetails, path: tuple[str, ...], model: type[BaseModel]) -> str:

@@ -7,7 +7,7 @@ from typing import Final, NamedTuple
 
 from gateway.config import durations
 from gateway.config.places import Place
-from gateway.config.problems import shown, suggestion
+from gateway.config.wording import shown, suggestion
 from gateway.model import GatewaySpec, KeepAlive
 
 DRAIN_KEYS: Final = frozenset({"drain_delay", "drain_timeout"})
@@ -51,7 +51,7 @@ def tunnel_names(listed: Sequence[str], known: Collection[str]) -> Iterator[Wron
         if name in seen:
             yield Wrong("tunnels", shown(name), "is listed twice")
         elif known and name not in known:
-            yield Wrong("tunnels", shown(name), f"there is no such tunnel: {suggestion(name, list(known))}")
+            yield Wrong("tunnels", shown(name), f"there is no such tunnel: {suggestion(name, known)}")
         seen.add(name)
 
 

@@ -12,7 +12,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-MASK: Final = "******"
+from gateway.config.wording import MASK, shown
+
 HOW: Final = '{ env = "NAME" } or { file = "path" }'
 
 
@@ -33,6 +34,9 @@ class Secret:
 
     def __str__(self) -> str:
         return MASK
+
+    def __format__(self, spec: str) -> str:
+        return format(MASK, spec)
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, Secret) and self._text == other._text
@@ -78,11 +82,11 @@ def resolve(ref: SecretRef, *, base: Path, environ: Mapping[str, str]) -> Secret
         case EnvRef(name):
             text = environ.get(name)
             if text is None:
-                raise ValueError(f"the environment variable {name} is not set")
-            where = f"the environment variable {name}"
+                raise ValueError(f"the environment variable {shown(name)} is not set")
+            where = f"the environment variable {shown(name)}"
         case FileRef(path):
             text = read(path, base=base).removesuffix("\n").removesuffix("\r")
-            where = f"the file {path}"
+            where = f"the file {shown(path)}"
     if not text:
         raise ValueError(f"{where} is empty")
     return Secret(text)
@@ -100,7 +104,7 @@ def exposed(ref: SecretRef, *, base: Path) -> str | None:
                 mode = (base / path).stat().st_mode
             except (OSError, ValueError):  # `resolve` reports it
                 return None
-            return f"every user can read the file {path}: chmod o= {path}" if mode & stat.S_IROTH else None
+            return f"every user can read the file {shown(path)}: chmod o=" if mode & stat.S_IROTH else None
 
 
 def read(path: str, *, base: Path) -> str:
@@ -109,9 +113,9 @@ def read(path: str, *, base: Path) -> str:
         return (base / path).read_text(encoding="utf-8")
     except UnicodeDecodeError:
         # `from None`: the original error carries the bytes, and thereby the secret
-        raise ValueError(f"the file {path} is not UTF-8 text") from None
+        raise ValueError(f"the file {shown(path)} is not UTF-8 text") from None
     except OSError as error:
-        raise ValueError(f"cannot read the file {path}: {error.strerror}") from error
+        raise ValueError(f"cannot read the file {shown(path)}: {error.strerror}") from error
     except ValueError as error:  # a NUL in the path
         raise ValueError("the path of the file is not a path") from error
 
@@ -122,6 +126,6 @@ def present(path: str, *, base: Path) -> None:
         with (base / path).open("rb"):
             pass
     except OSError as error:
-        raise ValueError(f"cannot read the file {path}: {error.strerror}") from error
+        raise ValueError(f"cannot read the file {shown(path)}: {error.strerror}") from error
     except ValueError as error:
         raise ValueError("the path of the file is not a path") from error

@@ -9,10 +9,10 @@ from typing import Any, Final
 from gateway.config import build, managed, references
 from gateway.config.defaults import merged
 from gateway.config.places import Place
-from gateway.config.problems import shown
 from gateway.config.rules import Wrong, repeated, where
 from gateway.config.source import Source
 from gateway.config.tunnel_tables import TUNNEL_MODELS, InterfaceTunnel, ManagedTunnel, TunnelDefaults
+from gateway.config.wording import shown
 from gateway.model import TunnelKind, TunnelSpec
 
 _NOT_HERE: Final = (

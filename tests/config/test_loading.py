@@ -117,8 +117,10 @@ VALID: dict[str, Config] = {
         ),
         warnings=(
             "everything.toml:11: [admin]: socket: kept, but this version does not open a control socket",
-            'everything.toml:16: tunnel "zone-a": health.probes: probes are kept, but not run by this version: '
-            "the kernel's events alone tell whether the tunnel is up",
+            (
+                'everything.toml:16: tunnel "zone-a": health.probes: probes are kept, but not run by this version: '
+                "the kernel's events alone tell whether the tunnel is up"
+            ),
         ),
     ),
     "order": Config(
@@ -270,11 +272,37 @@ def test_a_number_of_thousands_of_digits(tmp_path):
 
 
 KEYS = st.sampled_from(
-    ["name", "kind", "interface", "listen", "target", "tunnels", "allow", "health", "probes", "mss", "defaults"]
-    + ["forward", "tunnel", "gateway", "admin", "socket", "password", "servers", "priority", "", "a b", "\x1b["]
+    [
+        "name",
+        "kind",
+        "interface",
+        "listen",
+        "target",
+        "tunnels",
+        "allow",
+        "health",
+        "probes",
+        "mss",
+        "defaults",
+        "forward",
+        "tunnel",
+        "gateway",
+        "admin",
+        "socket",
+        "password",
+        "servers",
+        "priority",
+        "",
+        "a b",
+        "\x1b[",
+        "file",
+        "env",
+    ]
 )
 SCALARS = (
-    st.sampled_from(["interface", "openvpn", "33000", "1-2", "10.0.0.1:80", "[::]:1-9", "5s", "a", "", "\x1b[0m", "off"])
+    st.sampled_from(
+        ["interface", "openvpn", "33000", "1-2", "10.0.0.1:80", "[::]:1-9", "5s", "a", "", "\x1b[0m", "off"]
+    )
     | st.integers(-(10**30), 10**30)
     | st.booleans()
     | st.floats()
@@ -309,10 +337,10 @@ def test_any_document_loads_or_is_a_config_error_that_can_be_printed(tmp_path, d
     path = tmp_path / "any.toml"
     path.write_text("".join(f"{toml(key)} = {toml(value)}\n" for key, value in document.items()))
     try:
-        load(path, runnable=frozenset(TunnelKind))
+        problems = load(path, runnable=frozenset(TunnelKind)).warnings
     except ConfigError as error:
-        assert error.problems
-        assert str(error).replace("\n", "").isprintable()
+        problems = tuple(map(str, error.problems))
+    assert all(map(str.isprintable, problems))
 
 
 def test_ten_thousand_forwards_load_in_under_two_seconds_of_processor_time(tmp_path):

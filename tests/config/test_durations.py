@@ -1,0 +1,77 @@
+from __future__ import annotations
+
+import re
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from gateway.config import durations
+
+MONTH_IN_MICROSECONDS = 30 * 86_400 * 1_000_000
+
+
+@pytest.mark.parametrize(
+    ("text", "seconds"),
+    [
+        ("250ms", 0.25),
+        ("5s", 5),
+        ("1m30s", 90),
+        ("1h", 3600),
+        ("2d", 172_800),
+        ("50us", 0.00005),
+        ("0s", 0),
+        ("90m", 5400),
+        ("1d1h1m1s1ms1us", 90_061.001001),
+    ],
+)
+def test_what_a_text_stands_for(text, seconds):
+    assert durations.parse(text) == seconds
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        "",
+        "5",
+        "s",
+        "-5s",
+        "+5s",
+        "5 s",
+        " 5s",
+        "5s\n",
+        "1.5s",
+        "5S",
+        "30s1m",
+        "5s5s",
+        "1m 30s",
+        "5sec",
+        "٣s",
+        "9" * 99 + "s",
+        5,
+        5.0,
+        True,
+        None,
+        ["5s"],
+        {},
+    ],
+)
+def test_what_is_no_duration(value):
+    with pytest.raises(ValueError, match=re.escape(durations.HOW)):
+        durations.parse(value)
+
+
+@given(st.integers(0, MONTH_IN_MICROSECONDS))
+def test_what_is_shown_is_read_as_the_same(microseconds):
+    seconds = microseconds / 1_000_000
+    assert durations.parse(durations.render(seconds)) == seconds
+
+
+@given(st.text(alphabet="0123456789dhmsu ", max_size=12))
+def test_what_is_read_is_shown_as_the_same_amount(text):
+    try:
+        seconds = durations.parse(text)
+    except ValueError:
+        return
+    assert durations.parse(durations.render(seconds)) == seconds
+    assert re.fullmatch(durations.PATTERN, text)
