@@ -18,10 +18,14 @@ _TICK = 1 / os.sysconf("SC_CLK_TCK")
 
 
 class Memory(NamedTuple):
-    """User-space memory of a session, bytes. `pss` shares what is shared; `private` is what no other process has."""
+    """User-space memory of a session, bytes.
 
+    `anonymous` is what it allocated (heap and stacks; pages that forked processes share are counted once). `pss` is
+    its part of everything mapped: that depends on who else runs the same programs, so only the first is compared.
+    """
+
+    anonymous: int
     pss: int
-    private: int
 
 
 def parse_stat(text: str) -> tuple[int, float]:
@@ -33,7 +37,7 @@ def parse_stat(text: str) -> tuple[int, float]:
 def parse_rollup(text: str) -> Memory:
     """The sums of a /proc/PID/smaps_rollup."""
     kib = {line.split(":")[0]: int(line.split()[1]) for line in text.splitlines()[1:]}
-    return Memory(pss=kib["Pss"] * 1024, private=(kib["Private_Clean"] + kib["Private_Dirty"]) * 1024)
+    return Memory(anonymous=kib["Pss_Anon"] * 1024, pss=kib["Pss"] * 1024)
 
 
 def parse_machine(text: str) -> float:
@@ -65,7 +69,7 @@ def cpu_seconds(session: int) -> float:
 def memory(session: int) -> Memory:
     """User-space memory of a session, now."""
     parts = [parse_rollup((entry / "smaps_rollup").read_text()) for entry, _ in _processes(session)]
-    return Memory(pss=sum(part.pss for part in parts), private=sum(part.private for part in parts))
+    return Memory(anonymous=sum(part.anonymous for part in parts), pss=sum(part.pss for part in parts))
 
 
 def machine_seconds() -> float:

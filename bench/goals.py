@@ -78,8 +78,8 @@ GOALS = (
             Goal("CPU per connection, FIN close", place, "churn-fin", "cpu_us_per_connection", 1.05),
             Goal("one-byte round trip", place, "rtt", "p50_us", 1.10),
             Goal("one-byte round trip, busy_poll 50 µs", place, "rtt", "p50_us", 0.45, peer=GATEWAY_BUSY),
-            Goal("user-space memory per idle session", place, "memory", "pss_per_session", 0.25),
-            Goal("the same, in bytes", place, "memory", "pss_per_session", 800, Kind.ABSOLUTE, unit="B"),
+            Goal("user-space memory per idle session", place, "memory", "bytes_per_session", 0.25),
+            Goal("the same, in bytes", place, "memory", "bytes_per_session", 800, Kind.ABSOLUTE, unit="B"),
             Goal("simultaneous connects until all echoed", place, "storm", "ms", 1.00),
         )
     ),

@@ -143,8 +143,8 @@ def _memory(rig: Rig, settings: Settings) -> Values:
     with rig.holding(settings.sessions):
         after = rig.settled_memory()
     return {
+        "bytes_per_session": (after.anonymous - before.anonymous) / settings.sessions,
         "pss_per_session": (after.pss - before.pss) / settings.sessions,
-        "private_per_session": (after.private - before.private) / settings.sessions,
         "base_mib": before.pss / (1 << 20),
     }
 
@@ -198,9 +198,9 @@ MEASURES = (
         title="user-space memory per idle session",
         target=Target.ECHO,
         figures=(
+            Figure(key="bytes_per_session", title="allocated", unit="B/session"),
             Figure(key="pss_per_session", title="PSS", unit="B/session"),
-            Figure(key="private_per_session", title="private", unit="B/session"),
-            Figure(key="base_mib", title="before any", unit="MiB"),
+            Figure(key="base_mib", title="PSS before any", unit="MiB"),
         ),
         take=_memory,
     ),

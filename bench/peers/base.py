@@ -11,7 +11,7 @@ from bench.places import Place, PlaceName
 
 # Room for the most that a measure holds (8,000 sessions), and the same for every peer; at two descriptors each it
 # stays below the limit of 20,000 that some machines do not let even root raise.
-MAX_CONNECTIONS = 9000
+MAX_CONNECTIONS = 8500
 # The same life and death of a session wherever a peer is asked to be like the gateway.
 KEEPALIVE_IDLE, KEEPALIVE_INTERVAL, KEEPALIVE_COUNT = 30, 10, 3
 USER_TIMEOUT, CONNECT_TIMEOUT, IDLE_TIMEOUT = 60, 5, 3600

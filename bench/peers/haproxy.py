@@ -3,6 +3,9 @@
 "Same" binds its upstream sockets to the tunnel's interface, sets TCP_USER_TIMEOUT and keepalive as the gateway
 does, limits connections and checks an allow-list. For the failover it gets what it has for it: checks each second
 (3 to fall, 2 to rise, as the gateway's probes), a backup server, redispatch, and sessions ended when a server falls.
+
+`maxpipes` is no handicap: it is ten times what 50 flows need, and its default (a quarter of `maxconn`) would reserve
+more descriptors than some machines allow.
 """
 
 from __future__ import annotations
@@ -28,6 +31,7 @@ _BASE = f"""\
 global
     nbthread 1
     maxconn {MAX_CONNECTIONS}
+    maxpipes 1000
 
 defaults
     mode tcp
