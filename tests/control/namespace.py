@@ -53,6 +53,11 @@ def _batch(options: list[str], commands: list[str]) -> None:
         subprocess.run(["ip", *options, "-batch", "-"], input="\n".join(commands), text=True, check=True)
 
 
+def _no_detection(address: str) -> str:
+    """An IPv6 address is tentative for a moment, even where nobody can have it, too."""
+    return " nodad" if ":" in address else ""
+
+
 class Tun:
     """A tun device held by this process, as a VPN client holds one. Up, with `address`, unless told otherwise."""
 
@@ -60,7 +65,7 @@ class Tun:
         self.name = name
         self._fd = os.open("/dev/net/tun", os.O_RDWR)
         fcntl.ioctl(self._fd, _TUNSETIFF, struct.pack("16sH22x", name.encode(), _IFF_TUN_NO_PI))
-        ip(f"link set {name} up", *(f"addr add {address} dev {name}" for address in addresses))
+        ip(f"link set {name} up", *(f"addr add {address} dev {name}{_no_detection(address)}" for address in addresses))
 
     @property
     def index(self) -> int:

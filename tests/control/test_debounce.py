@@ -4,7 +4,7 @@ import asyncio
 
 from gateway.control.debounce import Debounce
 
-WINDOW = 0.05
+WINDOW = 0.2
 LONG = 5.0
 
 

@@ -44,7 +44,7 @@ def test_devices_as_they_are_and_those_that_are_not():
 def test_the_own_end_of_a_point_to_point_address():
     async def scenario():
         with reader_and_tun() as (reader, _):
-            ip("addr add 10.8.0.6 peer 10.8.0.5 dev tun-a", "addr add fd08::6 peer fd08::5 dev tun-a")
+            ip("addr add 10.8.0.6 peer 10.8.0.5 dev tun-a", "addr add fd08::6 peer fd08::5 dev tun-a nodad")
             assert reader.links(["tun-a"])["tun-a"].addresses == ("10.8.0.6", "fd08::6")
 
     in_namespace(scenario)

@@ -15,7 +15,7 @@ from structlog.testing import capture_logs
 from gateway.control.resolver import Resolver, ResolverSettings, happy_order, system_lookup
 from tests.control.watching import eventually
 
-FAST = ResolverSettings(refresh=0.005, retry_first=0.001, retry_most=0.005, deadline=0.05)
+FAST = ResolverSettings(refresh=0.005, retry_first=0.001, retry_most=0.005, deadline=0.2)
 
 
 class FakeNames:
