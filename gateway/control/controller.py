@@ -42,6 +42,7 @@ class Controller:
         self._apply = apply
         self._abort = abort
         self._clock = clock
+        self._weighed_at = clock()
         self._queue: asyncio.Queue[Evidence] = asyncio.Queue()
         self._transitions: Counter[tuple[str, Cause]] = Counter()
         self._failovers: Counter[tuple[str, str, str, str]] = Counter()
@@ -67,19 +68,22 @@ class Controller:
         return self._state.table
 
     async def _next(self) -> Evidence:
-        """The next piece of evidence, or TimePassed when a moment comes that the state is waiting for."""
-        now = self._clock()
-        due = next_due(self._state, now)
+        """The next piece of evidence, or TimePassed when a moment comes that the state is waiting for.
+
+        What was still to come when the state was last weighed is due, even if it has gone by since then.
+        """
+        due = next_due(self._state, self._weighed_at)
         if due is None:
             return await self._queue.get()
         try:
-            async with asyncio.timeout(max(0.0, due - now)):
+            async with asyncio.timeout(max(0.0, due - self._clock())):
                 return await self._queue.get()
         except TimeoutError:
             return TimePassed()
 
     def _act_on(self, evidence: Evidence) -> None:
-        self._state, decision = step(self._state, evidence, self._clock())
+        self._weighed_at = self._clock()
+        self._state, decision = step(self._state, evidence, self._weighed_at)
         if decision.table is not None:
             self._apply(decision.table)
         aborted = Counter({order.tunnel: self._abort(order.tunnel, order.forwards) for order in decision.aborts})
