@@ -16,8 +16,8 @@ ADDRESSES = st.ip_addresses().map(str)
 
 
 def usable(text: str) -> bool:
-    address = ip_address(text)
-    return not (address.is_unspecified or address.is_multicast or text == "255.255.255.255")
+    address = ip_address(canonical(text))
+    return not (address.is_unspecified or address.is_multicast or str(address) == "255.255.255.255")
 
 
 def canonical(text: str) -> str:

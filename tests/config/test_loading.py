@@ -1,6 +1,7 @@
 from __future__ import annotations
 
-import time
+import subprocess
+import sys
 from ipaddress import IPv4Address, IPv4Network, IPv6Network
 from pathlib import Path
 from typing import Any
@@ -351,7 +352,14 @@ def test_ten_thousand_forwards_load_in_under_two_seconds_of_processor_time(tmp_p
         for i in range(10_000)
     )
     path.write_text('[[tunnel]]\nname = "a"\nkind = "interface"\ninterface = "lo"\n' + "".join(entries))
-    start = time.process_time()
-    config = load(path)
-    assert time.process_time() - start < 2
-    assert len(config.forwards) == 10_000
+    # A process of its own: coverage or a debugger in this one would be measured as well.
+    script = (
+        "import sys, time; from gateway.config import load; start = time.process_time(); "
+        "print(len(load(sys.argv[1]).forwards), time.process_time() - start)"
+    )
+    run = subprocess.run(
+        [sys.executable, "-c", script, path], cwd=REPOSITORY, capture_output=True, text=True, check=True
+    )
+    count, seconds = run.stdout.split()
+    assert count == "10000"
+    assert float(seconds) < 2
