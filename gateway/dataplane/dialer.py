@@ -31,6 +31,7 @@ _NONBLOCKING_STREAM: Final = int(socket.SOCK_STREAM | socket.SOCK_NONBLOCK | soc
 _FAILED_EVENTS: Final = select.EPOLLERR | select.EPOLLHUP
 _RELAYING: Final = Phase.RELAYING
 _OK: Final = ConnectResult.OK
+_NO_HEADER: Final = ProxyProtocol.NONE
 
 
 class Host(Protocol):
@@ -112,7 +113,7 @@ class Dialer:
         forward = lane.forward
         forward.results[_OK] += 1
         session.phase = _RELAYING
-        return forward.spec.proxy_protocol is ProxyProtocol.NONE or self._send_header(session)
+        return forward.spec.proxy_protocol is _NO_HEADER or self._send_header(session)
 
     def failed(self, session: Session, reason: DialFailure) -> None:
         """The attempt under way failed: count it, go on to the next, or give up."""

@@ -41,6 +41,7 @@ log = structlog.get_logger()
 _ERROR: Final = select.EPOLLERR
 _READABLE: Final = select.EPOLLIN | select.EPOLLHUP | select.EPOLLRDHUP
 _HUNG_UP: Final = select.EPOLLRDHUP | select.EPOLLHUP
+_UNUSUAL: Final = _ERROR | _HUNG_UP
 _WRITABLE: Final = select.EPOLLOUT
 _RELAYING: Final = Phase.RELAYING
 _DIALLING: Final = Phase.DIALLING
@@ -195,18 +196,17 @@ class Engine:
         sources, pump = self._sources, self._relay.pump
         for fd, event in events:
             source = sources[fd]
-            if isinstance(source, Pump):
+            if type(source) is Pump:
                 session = source.session
                 try:
                     if session.phase is _RELAYING:
-                        if event & _ERROR:
-                            self._relay.source_failed(source)
-                            continue
-                        if event & _READABLE:
-                            if event & _HUNG_UP:
-                                source.hung_up = True
-                            if source.carry is None and source.pipe is None and not source.ended:
-                                pump(source)
+                        if event & _UNUSUAL:
+                            if event & _ERROR:
+                                self._relay.source_failed(source)
+                                continue
+                            source.hung_up = True
+                        if event & _READABLE and source.carry is None and source.pipe is None and not source.ended:
+                            pump(source)
                         if event & _WRITABLE and session.phase is _RELAYING:
                             twin = source.twin
                             if twin.carry is not None or twin.pipe is not None:
@@ -239,8 +239,12 @@ class Engine:
             if event & _HUNG_UP:
                 source.hung_up = True
         elif self._dialer.on_upstream(session, event):
-            if session.up.ready:
-                self._relay.pump(session.up)
+            up = session.up
+            if not session.watched:
+                self._epoll.register(up.source.fileno(), CLIENT_EVENTS)
+                self._relay.pump(up)
+            elif up.ready:
+                self._relay.pump(up)
             if event & _READABLE and session.phase is _RELAYING:
                 if event & _HUNG_UP:
                     source.hung_up = True
@@ -249,17 +253,15 @@ class Engine:
     # ------------------------------------------------------------ sessions: beginning and end
 
     def admit(self, plan: Plan, attempt: Attempt, client: Socket, fd: int, address: tuple[str, int]) -> None:
-        """See `listener.Host`."""
+        """See `listener.Host`.
+
+        The client is registered with epoll when its upstream is there, by which time it has usually said something:
+        that saves a wake-up. Only if the dial takes its time is the client watched meanwhile (`_check_dials`).
+        """
         session = Session(
-            plan,
-            attempt,
-            client,
-            address if self._on_session_ended is not None else None,
-            monotonic(),
-            self._relay.tick,
+            plan, client, address if self._on_session_ended is not None else None, monotonic(), self._relay.tick
         )
         self._found_by(fd, session.up)
-        self._epoll.register(fd, CLIENT_EVENTS)
         self.sessions += 1
         plan.forward.active += 1
         if plan.last_resort:
@@ -280,13 +282,15 @@ class Engine:
         if self._on_session_ended is not None and session.client is not None:
             waited = monotonic() - session.accepted_at
             self._on_session_ended(_ended_without_upstream(plan, session.client, ConnectResult.DIAL_FAILED, waited))
-        self._forget(session)
+        session.phase = _ENDED
+        self.sessions -= 1
+        plan.forward.active -= 1
         client = session.up.source
         self._sources[client.fileno()] = None
         sockopt.close_with_reset(client)
         session.dissolve()
 
-    def finish(self, session: Session, reason: CloseReason) -> None:
+    def finish(self, session: Session, reason: CloseReason) -> None:  # noqa: C901 - see `_serve`
         """End a session, whatever its state, exactly once: an orderly end only for EOF, RST for everything else."""
         if session.phase is _ENDED:
             return
@@ -300,34 +304,28 @@ class Engine:
         lane.forward.closed[reason] += 1
         if self._on_session_ended is not None:
             self._on_session_ended(_ended(session, reason))
-        self._forget(session)
+        session.phase = _ENDED
+        self.sessions -= 1
+        lane.forward.active -= 1
         if up.pipe is not None:
             self._pipes.give_back(up.pipe)
         if down.pipe is not None:
             self._pipes.give_back(down.pipe)
-        self._sources[client.fileno()] = None
+        sources = self._sources
+        sources[client.fileno()] = None
         if reason is _EOF or reason is _CLIENT_RESET:
             client.close()
         else:
             sockopt.close_with_reset(client)
         if upstream is not UNCONNECTED:
-            self._sources[upstream.fileno()] = None
-            self._dispose(upstream, attempt, reason)
+            sources[upstream.fileno()] = None
+            reusable = attempt.path is lane.tunnel.path and reason not in _NO_REUSE
+            if reason is _EOF:
+                if not (reusable and sockopt.is_closed(upstream) and self._reuse.keep(upstream, attempt.spares)):
+                    upstream.close()
+            elif not (reusable and self._reuse.keep(upstream, attempt.spares)):
+                sockopt.close_with_reset(upstream)
         session.dissolve()
-
-    def _dispose(self, upstream: Socket, attempt: Attempt, reason: CloseReason) -> None:
-        """Close an upstream that is done with, or keep it for the next session of its lane."""
-        reusable = attempt.path is attempt.lane.tunnel.path and reason not in _NO_REUSE
-        if reason is _EOF:
-            if not (reusable and sockopt.is_closed(upstream) and self._reuse.keep(upstream, attempt.spares)):
-                upstream.close()
-        elif not (reusable and self._reuse.keep(upstream, attempt.spares)):
-            sockopt.close_with_reset(upstream)
-
-    def _forget(self, session: Session) -> None:
-        session.phase = _ENDED
-        self.sessions -= 1
-        session.plan.forward.active -= 1
 
     # ------------------------------------------------------------ what the dialer and the listeners ask for
 
@@ -434,7 +432,12 @@ class Engine:
     def _check_dials(self) -> None:
         self._dial_timer = None
         self.batch += 1
-        self._dialer.expire(monotonic())
+        now = monotonic()
+        self._dialer.expire(now)
+        for session in self._dialer.dialling:
+            if not session.watched and now - session.accepted_at >= _DIAL_CHECK_SECONDS:
+                session.watched = True
+                self._epoll.register(session.up.source.fileno(), CLIENT_EVENTS)
         self._after_dials()
 
     def _sweep(self) -> None:

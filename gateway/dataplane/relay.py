@@ -70,13 +70,14 @@ class Relay:
         """
         pump.session.last_active = self.tick
         try:
-            if pump.pipe is None:
-                if pump.carry is not None and not self._send_carry(pump):
-                    return
-                if pump.full_reads < self._bulk_after:
-                    self._copy(pump)
-                    return
-            self._splice(pump)
+            if pump.pipe is not None:
+                self._splice(pump)
+            elif pump.carry is not None and not self._send_carry(pump):
+                return
+            elif pump.full_reads < self._bulk_after:
+                self._copy(pump)
+            else:
+                self._splice(pump)
         except BlockingIOError:
             return
         except OSError as error:

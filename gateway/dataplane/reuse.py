@@ -20,7 +20,6 @@ from typing import Final
 
 _AF_UNSPEC: Final = bytes(16)  # a zeroed struct sockaddr: sa_family AF_UNSPEC
 _connect = ctypes.PyDLL(None).connect  # PyDLL: the call is too short to be worth releasing the GIL for
-_connect.argtypes = (ctypes.c_int, ctypes.c_char_p, ctypes.c_uint)
 
 Spares = list[Socket]
 """Disconnected sockets of one lane and address family, ready to connect."""

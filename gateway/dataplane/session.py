@@ -35,6 +35,9 @@ class Phase(IntEnum):
     ENDED = 2
 
 
+_DIALLING: Final = Phase.DIALLING
+
+
 class Pump:
     """One direction of a session: from `source` to `twin.source`, the sink.
 
@@ -44,16 +47,16 @@ class Pump:
     moved       bytes that the sink took
     hung_up     the kernel said that the source's peer sent FIN: a short read does not mean drained any more
     ended       end of file was read and passed on
-    ready       (while dialling) the source has something to read
+    ready       (while dialling) the source may have something to read
     """
 
     __slots__ = ("carry", "ended", "full_reads", "hung_up", "moved", "pipe", "ready", "session", "source", "twin")
 
-    session: Session
-    source: Socket
     twin: Pump
 
-    def __init__(self) -> None:
+    def __init__(self, session: Session, source: Socket) -> None:
+        self.session = session
+        self.source = source
         self.carry: bytes | None = None
         self.pipe: Pipe | None = None
         self.full_reads = 0
@@ -72,8 +75,12 @@ class Session:
     accepted_at, dialled_at     moments, monotonic seconds
     dial_batch   the batch of events in which connect() was called: events of the upstream in it are stale
     last_active  the engine's tick (whole seconds) when bytes last moved
+    watched      whether the client is registered with epoll: not in the first moments of a dial (see `engine.admit`)
     client       (address, port) of the client, kept only when a log line or a header will need it
     """
+
+    attempt: Attempt
+    dial_batch: int
 
     __slots__ = (
         "accepted_at",
@@ -87,27 +94,22 @@ class Session:
         "plan",
         "tried",
         "up",
+        "watched",
     )
 
-    def __init__(
-        self, plan: Plan, attempt: Attempt, source: Socket, client: tuple[str, int] | None, now: float, tick: int
-    ) -> None:
+    def __init__(self, plan: Plan, source: Socket, client: tuple[str, int] | None, now: float, tick: int) -> None:
         """Takes ownership of `source`, the accepted socket."""
-        self.up = up = Pump()
-        self.down = down = Pump()
-        up.session = down.session = self
+        self.up = up = Pump(self, source)
+        self.down = down = Pump(self, UNCONNECTED)
         up.twin = down
         down.twin = up
-        up.source = source
-        down.source = UNCONNECTED
         self.plan = plan
-        self.attempt = attempt
         self.client = client
         self.accepted_at = now
         self.dialled_at = now
         self.last_active = tick
-        self.dial_batch = -1
-        self.phase = Phase.DIALLING
+        self.phase = _DIALLING
+        self.watched = False
         self.tried: tuple[Attempt, ...] = ()
 
     def dissolve(self) -> None:
