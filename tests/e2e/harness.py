@@ -15,7 +15,7 @@ import asyncio
 import json
 import signal
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -105,16 +105,18 @@ class _Output(asyncio.SubprocessProtocol):
 class GatewayProcess:
     """One run of `gateway --config FILE` in the cloud of `lab`; the file is written to `directory`.
 
+    `launcher` is the beginning of a command that replaces itself by the gateway: `setpriv ... --`, for instance.
     An async context manager: whatever still runs at its end is killed, and a failing test shows the log's end.
     """
 
-    def __init__(self, lab: Lab, directory: Path, configuration: str) -> None:
+    def __init__(self, lab: Lab, directory: Path, configuration: str, *, launcher: Sequence[str] = ()) -> None:
         self._lab = lab
+        self._launcher = launcher
         self.config = directory / "forwards.toml"
         self.config.write_text(configuration)
 
     async def __aenter__(self) -> Self:
-        argv = mortal([sys.executable, "-m", "gateway", "--config", str(self.config)])
+        argv = mortal([*self._launcher, sys.executable, "-m", "gateway", "--config", str(self.config)])
         self._transport, self._output = await asyncio.get_running_loop().subprocess_exec(
             _Output, *self._lab.cloud.command(argv), stdin=None, cwd=_REPOSITORY
         )
