@@ -65,10 +65,14 @@ class Counted:
 
 
 class LoopbackGateway:
-    """One run of `gateway --config FILE`; the file and the log are in `directory`."""
+    """One run of `gateway --config FILE`; the file and the log are in `directory`.
 
-    def __init__(self, directory: Path, forwards: Mapping[str, Forwarding]) -> None:
+    `settings` are further lines of its `[gateway]`.
+    """
+
+    def __init__(self, directory: Path, forwards: Mapping[str, Forwarding], *, settings: str = "") -> None:
         self._forwards = forwards
+        self._settings = settings
         self._config = directory / "forwards.toml"
         self.log = directory / "gateway.log"
         self._stack = ExitStack()
@@ -155,7 +159,8 @@ class LoopbackGateway:
             f'target = "127.0.0.1:{forward.target}"\n{forward.settings}'
             for name, forward in self._forwards.items()
         )
-        return "\n\n".join(['[gateway]\ndrain_timeout = "5s"', admin, tunnel, *forwards, ""])
+        gateway = f'[gateway]\ndrain_timeout = "5s"\n{self._settings}'
+        return "\n\n".join([gateway, admin, tunnel, *forwards, ""])
 
 
 def _count(metrics: Metrics, forward: str) -> Counted:
