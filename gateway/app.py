@@ -14,6 +14,7 @@ import asyncio
 import gc
 import signal
 from collections.abc import Coroutine, Mapping
+from dataclasses import replace
 from time import monotonic, time
 from typing import Any, Final
 
@@ -36,7 +37,8 @@ from gateway.errors import ListenError
 from gateway.model import Config, DialFailure, KernelSnapshot, RoutingTable
 from gateway.observe.sessions import session_logger
 from gateway.observe.throttle import Throttle
-from gateway.policy.reconcile import KernelSeen, NamesSeen, is_address
+from gateway.policy.evidence import KernelSeen, NamesSeen
+from gateway.policy.state import is_address
 
 log = structlog.get_logger()
 
@@ -68,7 +70,10 @@ class Gateway:
         self._killed = asyncio.Event()
         self._phase = Phase.STARTING
         self._dial_log = Throttle(seconds=1.0)
+        self._accepting = True
         self._watched: Mapping[str, tuple[str, ...]] = {}
+        self._interfaces = frozenset(tunnel.interface for tunnel in config.tunnels)
+        self._lookups: frozenset[tuple[str, str]] = frozenset()
         spec = config.gateway
         self._engine = Engine(
             options=EngineOptions(
@@ -151,11 +156,15 @@ class Gateway:
         try:
             async with asyncio.timeout(spec.drain_timeout):
                 await _first(self._killed, timeout=spec.drain_delay)
-                self._engine.drain()
+                self._close_listeners()
                 while self._engine.sessions and not self._killed.is_set():
                     await _first(self._killed, timeout=_DRAIN_CHECK_SECONDS)
         except TimeoutError:
             log.warning("gateway.drain_timed_out", sessions=self._engine.sessions)
+
+    def _close_listeners(self) -> None:
+        self._accepting = False
+        self._engine.drain()
 
     def _on_signal(self, number: signal.Signals) -> None:
         if self._stopping.is_set():
@@ -166,7 +175,8 @@ class Gateway:
     # ------------------------------------------------------------ introductions
 
     def _apply(self, table: RoutingTable) -> None:
-        self._engine.apply(table)
+        # Tunnels rise and fall during a drain, too; listeners that were closed for it stay closed.
+        self._engine.apply(table if self._accepting else replace(table, forwards=()))
         if table.addresses is not self._watched:  # with 10,000 forwards not something to do at every failover
             self._watch(table)
 
@@ -188,20 +198,24 @@ class Gateway:
                 count=count,
             )
         if failure.reason is DialFailure.NOT_PROVEN:  # the kernel knows something that we have not been told
-            self._watch(self._controller.routing_table())
+            self._look_again()
 
     def _watch(self, table: RoutingTable) -> None:
         """Tell the kernel watcher which devices and routes matter under `table`; it looks again at once."""
         interfaces = {tunnel.name: tunnel.interface for tunnel in self._config.tunnels}
-        lookups = {
+        self._lookups = frozenset(
             (interfaces[tunnel], address)
             for forward in table.forwards
             for host in {ports.target.host for ports in forward.ports}
             for address in table.addresses.get(host, ())
             for tunnel in forward.tunnels
-        }
+        )
         self._watched = table.addresses
-        self._watcher.watch(frozenset(interfaces.values()), frozenset(lookups))
+        self._look_again()
+
+    def _look_again(self) -> None:
+        """Have the kernel watcher read once more. Cheap: every dial that is refused asks for it."""
+        self._watcher.watch(self._interfaces, self._lookups)
 
     def _host_names(self) -> frozenset[str]:
         hosts = {ports.target.host for forward in self._config.forwards for ports in forward.ports}

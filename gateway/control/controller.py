@@ -17,7 +17,9 @@ from typing import Final
 import structlog
 
 from gateway.model import Cause, ControlView, Failover, ForwardSpec, Health, RoutingTable, Transition, TunnelSpec
-from gateway.policy.reconcile import Decision, Evidence, TimePassed, initial, next_due, step
+from gateway.policy.evidence import Evidence, TimePassed
+from gateway.policy.reconcile import Decision, next_due, step
+from gateway.policy.state import initial
 from gateway.policy.view import view
 
 log = structlog.get_logger()
@@ -42,12 +44,11 @@ class Controller:
         self._apply = apply
         self._abort = abort
         self._clock = clock
-        self._weighed_at = clock()
         self._queue: asyncio.Queue[Evidence] = asyncio.Queue()
         self._transitions: Counter[tuple[str, Cause]] = Counter()
         self._failovers: Counter[tuple[str, str, str, str]] = Counter()
         self.settled = asyncio.Event()
-        """Set once the first evidence has been acted upon: the gateway is serving."""
+        """Set once the first picture of the kernel has been acted upon: the gateway is serving."""
 
     def post(self, evidence: Evidence) -> None:
         """Hand in evidence. Returns at once; it is weighed in its turn."""
@@ -57,7 +58,8 @@ class Controller:
         """Weigh evidence until cancelled."""
         while True:
             self._act_on(await self._next())
-            self.settled.set()
+            if self._state.kernel is not None:
+                self.settled.set()
 
     def view(self) -> ControlView:
         """The present picture."""
@@ -68,11 +70,8 @@ class Controller:
         return self._state.table
 
     async def _next(self) -> Evidence:
-        """The next piece of evidence, or TimePassed when a moment comes that the state is waiting for.
-
-        What was still to come when the state was last weighed is due, even if it has gone by since then.
-        """
-        due = next_due(self._state, self._weighed_at)
+        """The next piece of evidence, or TimePassed when a moment comes that the state is waiting for."""
+        due = next_due(self._state)
         if due is None:
             return await self._queue.get()
         try:
@@ -82,8 +81,7 @@ class Controller:
             return TimePassed()
 
     def _act_on(self, evidence: Evidence) -> None:
-        self._weighed_at = self._clock()
-        self._state, decision = step(self._state, evidence, self._weighed_at)
+        self._state, decision = step(self._state, evidence, self._clock())
         if decision.table is not None:
             self._apply(decision.table)
         aborted = Counter({order.tunnel: self._abort(order.tunnel, order.forwards) for order in decision.aborts})
@@ -93,7 +91,7 @@ class Controller:
         for transition in decision.transitions:
             self._transitions[transition.tunnel, transition.cause] += 1
             _log_transition(transition, aborted.pop(transition.tunnel, 0))
-        for tunnel, sessions in aborted.items():
+        for tunnel, sessions in (+aborted).items():  # +: only those that there were
             log.warning("sessions.aborted", tunnel=tunnel, sessions=sessions)
         for failover in decision.failovers:
             key = (failover.forward, failover.from_tunnel, failover.to_tunnel, failover.cause.value)

@@ -7,10 +7,13 @@ say: only while another tunnel is UP.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from math import ceil, log2
 from typing import Final
 
 LONGEST_HOLD: Final = 600.0
+"""Seconds that doubling stops at. A `failback_delay` beyond that is what its author wants, and is not doubled."""
+
 STABLE_SECONDS: Final = 300.0
 
 
@@ -37,13 +40,29 @@ def recovered(damping: Damping, delay: float, now: float) -> Damping:
 
     A tunnel that was never UP before has no falls, and no hold.
     """
-    if damping.falls == 0:
+    falls = min(damping.falls, _most_falls(delay))
+    if falls == 0:
         return Damping(stable_since=now)
-    exponent = min(damping.falls - 1, 64)  # beyond any limit; a float has its own
-    hold = min(LONGEST_HOLD, delay * 2.0**exponent)
-    return Damping(falls=damping.falls, stable_since=now, hold_until=now + hold)
+    hold = min(_longest(delay), delay * 2.0 ** (falls - 1))
+    return Damping(falls=falls, stable_since=now, hold_until=now + hold)
 
 
 def is_held(damping: Damping, now: float) -> bool:
     """Whether the hold-down is running at `now`."""
     return damping.hold_until is not None and now < damping.hold_until
+
+
+def released(damping: Damping, now: float) -> Damping:
+    """`damping` without a hold-down that is over at `now`."""
+    if damping.hold_until is None or is_held(damping, now):
+        return damping
+    return replace(damping, hold_until=None)
+
+
+def _longest(delay: float) -> float:
+    return max(LONGEST_HOLD, delay)
+
+
+def _most_falls(delay: float) -> int:
+    """The falls that make the longest hold. More would lengthen nothing, and take five minutes each to be forgiven."""
+    return 1 + ceil(log2(_longest(delay) / delay)) if delay > 0 else 0

@@ -56,10 +56,13 @@ class TunnelHealth:
 
 
 def fail(state: TunnelHealth, cause: Cause, now: float) -> TunnelHealth:
-    """`cause` speaks against the tunnel. If it is DOWN it stays so, for the newest cause, a hard one before a soft."""
-    if state.health is Health.DOWN and state.cause is not None and state.cause.hard and not cause.hard:
-        return replace(state, good_since=None)
+    """`cause` speaks against the tunnel. If it is DOWN already it stays so, from now on for this cause."""
     return _move(state, Signal.FAILED, cause, now)
+
+
+def stumble(state: TunnelHealth, cause: Cause, now: float) -> TunnelHealth:
+    """`cause` was a change and is over: what used the tunnel before has failed, but it looks good from `now` on."""
+    return replace(fail(state, cause, now), good_since=now)
 
 
 def look(state: TunnelHealth, settings: HealthSettings, now: float) -> TunnelHealth:

@@ -29,6 +29,13 @@ def judge(previous: LinkFacts | None, current: LinkFacts | None, *, source: IPAd
     return None
 
 
+def sockets_died(previous: LinkFacts | None, current: LinkFacts | None, *, source: IPAddress | None) -> bool:
+    """Whether sockets from before `current` can never work again, whatever the named cause is: not even in a while."""
+    if current is None or (previous is not None and previous.index != current.index):
+        return True
+    return _address_gone(previous, current, source)
+
+
 def _address_gone(previous: LinkFacts | None, current: LinkFacts, source: IPAddress | None) -> bool:
     if not current.addresses or (source is not None and str(source) not in current.addresses):
         return True

@@ -8,100 +8,17 @@ routing table (when it differs), sessions to abort, transitions and failovers to
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
-from ipaddress import ip_address
+from dataclasses import dataclass, replace
 
-from gateway.model import (
-    AdminState,
-    Cause,
-    Choice,
-    Endpoint,
-    Failover,
-    ForwardSpec,
-    Health,
-    KernelSnapshot,
-    LinkFacts,
-    Path,
-    RoutingTable,
-    Transition,
-    TunnelSpec,
-)
+from gateway.model import NO_CHOICE, Cause, Failover, Health, LinkFacts, RoutingTable, Transition
 from gateway.policy import failback, health
-from gateway.policy.failback import Damping
-from gateway.policy.fate import Reprieve, fate
-from gateway.policy.health import TunnelHealth
-from gateway.policy.kernel import judge
-from gateway.policy.selection import Standing, choose
-
-# ---------------------------------------------------------------- evidence
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class KernelSeen:
-    """The kernel's picture of all devices and routes that matter, read whole."""
-
-    snapshot: KernelSnapshot
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class NamesSeen:
-    """Addresses of all host-name targets that are known."""
-
-    addresses: Mapping[str, tuple[str, ...]]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Verdict:
-    """What is concluded about a tunnel from elsewhere than the kernel; `cause=None` takes it back."""
-
-    tunnel: str
-    cause: Cause | None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class TimePassed:
-    """Nothing new, but a moment named by `next_due` has come."""
-
-
-Evidence = KernelSeen | NamesSeen | Verdict | TimePassed
-
-# ---------------------------------------------------------------- state
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class TunnelState:
-    """All that is known of one tunnel. `facts` are the last seen; `fact_cause` what they say now, None for good."""
-
-    spec: TunnelSpec
-    health: TunnelHealth = TunnelHealth()
-    damping: Damping = Damping()
-    admin: AdminState = AdminState.ENABLED
-    facts: LinkFacts | None = None
-    fact_cause: Cause | None = None
-    verdict: Cause | None = None
-
-    def standing(self, now: float) -> Standing:
-        """The tunnel as selection sees it."""
-        return Standing(
-            health=self.health.health,
-            cause=self.health.cause,
-            admin=self.admin,
-            held=failback.is_held(self.damping, now),
-        )
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class State:
-    """The whole of what the gateway believes. `active` is the last tunnel that each forward's new sessions took."""
-
-    forwards: tuple[ForwardSpec, ...]
-    tunnels: Mapping[str, TunnelState]
-    kernel: KernelSnapshot = KernelSnapshot()
-    addresses: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
-    reprieves: tuple[Reprieve, ...] = ()
-    table: RoutingTable
-    active: Mapping[str, str] = field(default_factory=dict)
+from gateway.policy.evidence import Evidence, KernelSeen, NamesSeen, TimePassed, Verdict
+from gateway.policy.failover import moves
+from gateway.policy.fate import Reprieve, fate, review, without
+from gateway.policy.kernel import judge, sockets_died
+from gateway.policy.selection import is_soft_down
+from gateway.policy.state import State, TunnelState
+from gateway.policy.table import lost_tunnels, routing_table
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -114,7 +31,7 @@ class Abort:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Decision:
-    """What is to be done, in this order: apply `table` (if any), then the aborts."""
+    """What is to be done, in this order: apply `table` (if any), then the aborts (at most one a tunnel)."""
 
     table: RoutingTable | None = None
     aborts: tuple[Abort, ...] = ()
@@ -122,101 +39,79 @@ class Decision:
     failovers: tuple[Failover, ...] = ()
 
 
-def initial(forwards: tuple[ForwardSpec, ...], tunnels: tuple[TunnelSpec, ...]) -> State:
-    """The state before any evidence: every tunnel UNKNOWN, an empty table."""
-    literals = {
-        ports.target.host: (ports.target.host,)
-        for forward in forwards
-        for ports in forward.ports
-        if is_address(ports.target.host)
-    }
-    table = RoutingTable(generation=0, forwards=forwards, paths={}, choices={}, addresses=literals)
-    return State(
-        forwards=forwards,
-        tunnels={spec.name: TunnelState(spec=spec) for spec in tunnels},
-        addresses=literals,
-        table=table,
-    )
-
-
-def is_address(host: str) -> bool:
-    """Whether a target host is an IP address, not a name."""
-    try:
-        ip_address(host)
-    except ValueError:
-        return False
-    return True
-
-
-# ---------------------------------------------------------------- the step
-
-
 def step(state: State, evidence: Evidence, now: float) -> tuple[State, Decision]:
     """Weigh one piece of evidence. Never raises on evidence; tunnels that are not configured are ignored."""
     before = state
     state = _weigh(state, evidence, now)
-    transitions = _transitions(before, state, now)
-    aborts, reprieves = _fates(state, transitions, now)
-    table = _table(state, now)
-    failovers, active = _failovers(state, table)
-    changed = not _same(before.table, table)
-    if changed:
-        table = replace(table, generation=before.table.generation + 1)
-    state = replace(state, reprieves=reprieves, active=active, table=table if changed else before.table)
-    return state, Decision(
-        table=table if changed else None, aborts=aborts, transitions=transitions, failovers=failovers
+    table = routing_table(before, state)
+    state = replace(state, table=table)
+    failovers: tuple[Failover, ...] = ()
+    if table.choices is not before.table.choices:
+        moved = moves(state)
+        failovers = moved.failovers
+        state = replace(state, active=moved.active, left=moved.left)
+    aborts, reprieves = _fates(before, state, now)
+    return replace(state, reprieves=reprieves), Decision(
+        table=None if table is before.table else table,
+        aborts=aborts,
+        transitions=_transitions(before, state, now),
+        failovers=failovers,
     )
 
 
-def next_due(state: State, now: float) -> float | None:
-    """The next moment at which time alone changes something: then step with `TimePassed`."""
+def next_due(state: State) -> float | None:
+    """The moment at which time alone changes something: step with `TimePassed` then, or at once if it has passed."""
     moments = [reprieve.until for reprieve in state.reprieves]
     for tunnel in state.tunnels.values():
-        moments += [
-            moment
-            for moment in (health.due(tunnel.health, tunnel.spec.health), tunnel.damping.hold_until)
-            if moment is not None and moment > now
-        ]
+        waits = health.due(tunnel.health, tunnel.spec.health), tunnel.damping.hold_until
+        moments += [moment for moment in waits if moment is not None]
     return min(moments, default=None)
 
 
+# ---------------------------------------------------------------- what is believed
+
+
 def _weigh(state: State, evidence: Evidence, now: float) -> State:
+    """Take in what is new, then bring every tunnel up to date: time passes for all of them."""
+    before = state
     match evidence:
         case KernelSeen(snapshot=snapshot):
-            tunnels = {
-                name: _see(tunnel, snapshot.links.get(tunnel.spec.interface), now)
-                for name, tunnel in state.tunnels.items()
-            }
-            return replace(state, kernel=snapshot, tunnels=tunnels)
+            links = snapshot.links
+            seen = {name: _see(it, links.get(it.spec.interface)) for name, it in state.tunnels.items()}
+            state = replace(state, kernel=snapshot, tunnels=seen)
+            if before.kernel is None or before.kernel.unrouted != snapshot.unrouted:
+                state = replace(state, lost=lost_tunnels(state))
         case NamesSeen(addresses=addresses):
-            return replace(state, addresses={**state.addresses, **addresses})
+            state = replace(state, addresses={**state.addresses, **addresses})
+            state = replace(state, lost=lost_tunnels(state))
         case Verdict(tunnel=name, cause=cause):
-            if name not in state.tunnels:
-                return state
-            tunnel = replace(state.tunnels[name], verdict=cause)
-            return replace(state, tunnels={**state.tunnels, name: _settle(tunnel, cause, now)})
+            if name in state.tunnels:
+                state = replace(state, tunnels={**state.tunnels, name: replace(state.tunnels[name], verdict=cause)})
         case TimePassed():
-            return replace(state, tunnels={name: _settle(it, None, now) for name, it in state.tunnels.items()})
+            pass
+    return replace(state, tunnels={name: _settle(before.tunnels[name], it, now) for name, it in state.tunnels.items()})
 
 
-def _see(tunnel: TunnelState, facts: LinkFacts | None, now: float) -> TunnelState:
-    """The kernel says `facts` of the tunnel's device."""
-    source = tunnel.spec.source_address
-    momentary = judge(tunnel.facts, facts, source=source)
-    tunnel = replace(tunnel, facts=facts, fact_cause=judge(facts, facts, source=source))
-    return _settle(tunnel, momentary, now)
+def _see(tunnel: TunnelState, facts: LinkFacts | None) -> TunnelState:
+    """The kernel says `facts` of the tunnel's device. What they are a change of is for `_settle`."""
+    return replace(tunnel, facts=facts, fact_cause=judge(facts, facts, source=tunnel.spec.source_address))
 
 
-def _settle(tunnel: TunnelState, news: Cause | None, now: float) -> TunnelState:
-    """Bring health up to date: with `news` against the tunnel (which may be momentary), then with what lasts."""
+def _settle(before: TunnelState, tunnel: TunnelState, now: float) -> TunnelState:
+    """Bring health up to date: with what the step from the last facts to these means, then with what lasts."""
+    if not tunnel.is_seen:
+        return tunnel
     old = tunnel.health
-    state = old if news is None else health.fail(old, news, now)
-    lasting = tunnel.fact_cause or tunnel.verdict
+    news = judge(before.facts, tunnel.facts, source=tunnel.spec.source_address)
+    state = old
+    if news is not None and news is not tunnel.fact_cause:
+        state = health.stumble(state, news, now)
+    lasting = tunnel.fact_cause or tunnel.verdict  # a fact before what was concluded
     if lasting is not None:
         state = health.fail(state, lasting, now)
-    elif tunnel.facts is not None:
+    elif news is None:
         state = health.look(state, tunnel.spec.health, now)
-    damping = tunnel.damping
+    damping = failback.released(tunnel.damping, now)
     if old.health is Health.UP and state.health is not Health.UP:
         damping = failback.fallen(damping, now)
     elif old.health is not Health.UP and state.health is Health.UP:
@@ -224,115 +119,83 @@ def _settle(tunnel: TunnelState, news: Cause | None, now: float) -> TunnelState:
     return replace(tunnel, health=state, damping=damping)
 
 
+# ---------------------------------------------------------------- what happened
+
+
 def _transitions(before: State, after: State, now: float) -> tuple[Transition, ...]:
     return tuple(
-        Transition(tunnel=name, old=old.health.health, new=new.health.health, cause=new.health.cause, at=now)
+        Transition(tunnel=name, old=old.health.health, new=new.health.health, cause=cause, at=now)
         for name, new in after.tunnels.items()
-        if (old := before.tunnels[name]).health.health is not new.health.health and new.health.cause is not None
+        if (old := before.tunnels[name]).health.health is not new.health.health
+        and (cause := _cause(old, new)) is not None
     )
 
 
-def _fates(
-    state: State, transitions: tuple[Transition, ...], now: float
-) -> tuple[tuple[Abort, ...], tuple[Reprieve, ...]]:
-    """Aborts that are due, from falls and from reprieves that have run out, and the reprieves that go on."""
-    healths = {name: tunnel.health.health for name, tunnel in state.tunnels.items()}
-    aborts: list[Abort] = []
-    reprieves: list[Reprieve] = []
-    for reprieve in state.reprieves:
-        if reprieve.revocable and healths[reprieve.tunnel] is Health.UP:
-            continue
-        if now >= reprieve.until:
-            aborts.append(Abort(tunnel=reprieve.tunnel, forwards=reprieve.forwards))
-        else:
-            reprieves.append(reprieve)
-    for transition in transitions:
-        if transition.old is Health.UP and transition.new is Health.DOWN:
-            verdict = fate(transition.tunnel, transition.cause, state.forwards, healths, now)
-            if verdict.now:
-                aborts.append(Abort(tunnel=transition.tunnel, forwards=verdict.now))
-            reprieves += verdict.later
-    return tuple(aborts), tuple(reprieves)
+def _cause(old: TunnelState, new: TunnelState) -> Cause | None:
+    """Why a tunnel's health is no longer `old`: another device under its name before what that device is like."""
+    if new.health.health is not Health.DOWN:
+        return new.health.cause
+    return judge(old.facts, new.facts, source=new.spec.source_address) or new.health.cause
 
 
-# ---------------------------------------------------------------- the table
+def _failure(old: TunnelState, new: TunnelState) -> Cause | None:
+    """What failed the sessions of a tunnel in this step; None when nothing new did, or when it cannot have any.
 
-
-def _table(state: State, now: float) -> RoutingTable:
-    standings = {name: tunnel.standing(now) for name, tunnel in state.tunnels.items()}
-    paths = {name: path for name, tunnel in state.tunnels.items() if (path := _path(tunnel)) is not None}
-    return RoutingTable(
-        generation=state.table.generation,
-        forwards=state.forwards,
-        paths=paths,
-        choices=_choices(state, standings),
-        addresses=state.addresses,
-    )
-
-
-def _choices(state: State, standings: Mapping[str, Standing]) -> dict[tuple[str, Endpoint], Choice]:
-    """A choice for each (forward, target). Most forwards share order and losses, so most answers are remembered."""
-    answers: dict[object, Choice] = {}
-    choices: dict[tuple[str, Endpoint], Choice] = {}
-    for forward in state.forwards:
-        for ports in forward.ports:
-            lost = lost_tunnels(state, forward, ports.target.host)
-            question = (forward.tunnels, forward.policy, lost)
-            if question not in answers:
-                answers[question] = choose(forward.tunnels, forward.policy, standings, lost)
-            choices[forward.name, ports.target] = answers[question]
-    return choices
-
-
-def lost_tunnels(state: State, forward: ForwardSpec, host: str) -> frozenset[str]:
-    """The tunnels of `forward` by which no address of `host` has a route."""
-    unrouted = state.kernel.unrouted
-    addresses = state.addresses.get(host)
-    if not unrouted or not addresses:
-        return frozenset()
-    return frozenset(
-        name
-        for name in forward.tunnels
-        if all((state.tunnels[name].spec.interface, address) in unrouted for address in addresses)
-    )
-
-
-def _path(tunnel: TunnelState) -> Path | None:
-    """The tunnel as a socket sees it, while its device is fit to be used."""
-    if tunnel.facts is None or tunnel.fact_cause is not None:
+    A tunnel has sessions while it is UP, and as a last resort while it is soft-DOWN: a hard cause that comes on top
+    of a soft one ends them, though health stays what it is.
+    """
+    if old.health.health is not Health.UP and not is_soft_down(old.standing):
         return None
-    spec = tunnel.spec
-    return Path(
-        tunnel=spec.name,
-        interface=spec.interface,
-        ifindex=tunnel.facts.index,
-        source_address=spec.source_address,
-        mss=spec.mss,
+    fact = judge(old.facts, new.facts, source=new.spec.source_address)
+    if fact is not None:
+        return fact
+    fell = old.health.health is Health.UP and new.health.health is Health.DOWN
+    cause = new.health.cause
+    return cause if cause is not None and (fell or (new.health.health is Health.DOWN and cause.hard)) else None
+
+
+# ---------------------------------------------------------------- what becomes of sessions
+
+
+def _fates(before: State, state: State, now: float) -> tuple[tuple[Abort, ...], tuple[Reprieve, ...]]:
+    """Aborts that are due, from failures and from reprieves that have run out, and the reprieves that go on."""
+    failures = {
+        name: cause
+        for name, tunnel in state.tunnels.items()
+        if (cause := _failure(before.tunnels[name], tunnel)) is not None
+    }
+    if not failures and not state.reprieves:
+        return (), ()
+    served = _served(state)
+    doomed: dict[str, frozenset[str]] = {}
+    reprieves = [replace(it, revocable=it.revocable and not _died(before, state, it.tunnel)) for it in state.reprieves]
+    for name, cause in failures.items():
+        revocable = not _died(before, state, name)
+        verdict = fate(name, cause, state.forwards, served=served, revocable=revocable, now=now)
+        doomed[name] = verdict.now
+        waiting = frozenset[str]().union(*(it.forwards for it in reprieves if it.tunnel == name))
+        reprieves += (without(it, waiting) for it in verdict.later)
+    going_on: list[Reprieve] = []
+    for reprieve in reprieves:
+        verdict = review(reprieve, state.tunnels[reprieve.tunnel].standing, served, now)
+        doomed[reprieve.tunnel] = doomed.get(reprieve.tunnel, frozenset()) | verdict.now
+        going_on += (it for it in verdict.later if it.forwards)
+    aborts = tuple(Abort(tunnel=name, forwards=forwards) for name, forwards in doomed.items() if forwards)
+    return aborts, tuple(going_on)
+
+
+def _served(state: State) -> frozenset[str]:
+    """The forwards whose new sessions have a tunnel that is UP."""
+    choices = state.table.choices
+    return frozenset(
+        forward.name
+        for forward in state.forwards
+        if (choice := choices.get((forward.name, forward.ports[0].target), NO_CHOICE)).tunnels
+        and not choice.last_resort
     )
 
 
-def _same(old: RoutingTable, new: RoutingTable) -> bool:
-    return (
-        old.forwards is new.forwards
-        and old.paths == new.paths
-        and old.choices == new.choices
-        and old.addresses == new.addresses
-    )
-
-
-def _failovers(state: State, table: RoutingTable) -> tuple[tuple[Failover, ...], Mapping[str, str]]:
-    """Forwards whose new sessions leave a tunnel that failed them, and the tunnel that each takes now."""
-    failovers: list[Failover] = []
-    active = dict(state.active)
-    for forward in state.forwards:
-        tunnels = table.choices[forward.name, forward.ports[0].target].tunnels
-        if not tunnels:
-            continue
-        old, new = active.get(forward.name), tunnels[0]
-        active[forward.name] = new
-        if old is None or old == new or old in tunnels:
-            continue  # the first choice, no change, or a failback: the old one would still do
-        left = state.tunnels[old].health
-        cause = left.cause if left.health is Health.DOWN and left.cause is not None else Cause.NO_ROUTE
-        failovers.append(Failover(forward=forward.name, from_tunnel=old, to_tunnel=new, cause=cause))
-    return tuple(failovers), active
+def _died(before: State, state: State, tunnel: str) -> bool:
+    """Whether the sockets of this tunnel died in this step."""
+    new = state.tunnels[tunnel]
+    return sockets_died(before.tunnels[tunnel].facts, new.facts, source=new.spec.source_address)

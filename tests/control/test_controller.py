@@ -16,7 +16,7 @@ from gateway.model import (
     TunnelKind,
     TunnelSpec,
 )
-from gateway.policy.reconcile import KernelSeen
+from gateway.policy.evidence import KernelSeen
 
 _TARGET = Endpoint("192.168.100.30", 8080)
 _FORWARD = ForwardSpec(

@@ -1,0 +1,91 @@
+"""The state: the whole of what the gateway believes, immutable. The controller keeps it; `reconcile` makes the next."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from ipaddress import ip_address
+
+from gateway.model import AdminState, Cause, ForwardSpec, KernelSnapshot, LinkFacts, RoutingTable, TunnelSpec
+from gateway.policy.failback import Damping
+from gateway.policy.fate import Reprieve
+from gateway.policy.health import TunnelHealth
+from gateway.policy.layout import Layout, lay_out
+from gateway.policy.selection import Standing
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TunnelState:
+    """All that is known of one tunnel. `facts` are the last seen; `fact_cause` what they say now, None for good.
+
+    Both are None until the kernel has been seen: then nothing is known of the tunnel.
+    """
+
+    spec: TunnelSpec
+    health: TunnelHealth = TunnelHealth()
+    damping: Damping = Damping()
+    admin: AdminState = AdminState.ENABLED
+    facts: LinkFacts | None = None
+    fact_cause: Cause | None = None
+    verdict: Cause | None = None
+
+    @property
+    def is_seen(self) -> bool:
+        """Whether the kernel has said anything about the device, be it that there is none."""
+        return self.facts is not None or self.fact_cause is not None
+
+    @property
+    def standing(self) -> Standing:
+        """The tunnel as selection sees it, as of the last step."""
+        return Standing(
+            health=self.health.health,
+            cause=self.health.cause,
+            admin=self.admin,
+            held=self.damping.hold_until is not None,
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class State:
+    """What the gateway believes. `kernel` is None before the first look; until then there is no table to speak of.
+
+    `lost` has, for each target host that lacks a route somewhere, the tunnels that do not lead to it. `active` is the
+    tunnel that each forward's new sessions took last, and `left` why they stopped, while nothing else could be taken.
+    """
+
+    forwards: tuple[ForwardSpec, ...]
+    layout: Layout = field(compare=False, repr=False)
+    tunnels: Mapping[str, TunnelState]
+    kernel: KernelSnapshot | None = None
+    addresses: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    lost: Mapping[str, frozenset[str]] = field(default_factory=dict)
+    reprieves: tuple[Reprieve, ...] = ()
+    table: RoutingTable
+    active: Mapping[str, str] = field(default_factory=dict)
+    left: Mapping[str, Cause] = field(default_factory=dict)
+
+
+def initial(forwards: tuple[ForwardSpec, ...], tunnels: tuple[TunnelSpec, ...]) -> State:
+    """The state before any evidence: every tunnel UNKNOWN, an empty table."""
+    literals = {
+        ports.target.host: (ports.target.host,)
+        for forward in forwards
+        for ports in forward.ports
+        if is_address(ports.target.host)
+    }
+    return State(
+        forwards=forwards,
+        layout=lay_out(forwards),
+        tunnels={spec.name: TunnelState(spec=spec) for spec in tunnels},
+        addresses=literals,
+        table=RoutingTable(generation=0, forwards=forwards, paths={}, choices={}, addresses=literals),
+    )
+
+
+def is_address(host: str) -> bool:
+    """Whether a target host is an IP address, not a name."""
+    try:
+        ip_address(host)
+    except ValueError:
+        return False
+    return True
