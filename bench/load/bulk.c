@@ -30,7 +30,7 @@ static void send_some(int fd) {
 /* Reads a turn's worth; false at the end of file. */
 static bool receive_some(int fd) {
     for (int i = 0; i < BLOCKS_PER_TURN; i++) {
-        ssize_t got = recv(fd, block, BLOCK, 0);
+        ssize_t got = discard(fd);
         if (got == 0) return false;
         if (got < 0 && errno == EAGAIN) return true;
         must((int)got, "recv");

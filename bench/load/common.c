@@ -91,6 +91,8 @@ void close_with_reset(int fd) {
     close(fd);
 }
 
+ssize_t discard(int fd) { return recv(fd, NULL, 1 << 20, MSG_TRUNC); }
+
 void latencies_init(struct latencies *latencies, size_t capacity) {
     latencies->values = malloc(capacity * sizeof *latencies->values);
     if (!latencies->values) must(-1, "malloc");

@@ -10,6 +10,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <sys/types.h>
 
 enum { MAX_SOURCES = 64, MAX_EVENTS = 1024 };
 
@@ -40,6 +41,8 @@ int start_connect(const struct options *options, unsigned turn);
 /* A connected, blocking socket with TCP_NODELAY, or -1 with errno set. */
 int connect_now(const struct options *options, unsigned turn);
 void close_with_reset(int fd);
+/* recv() that throws the bytes away where they are: a receiver that copied them would cost more than most proxies. */
+ssize_t discard(int fd);
 
 /* Latencies in seconds, kept as they come and sorted at the end. Full: later ones are left out. */
 struct latencies {
