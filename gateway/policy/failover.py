@@ -25,8 +25,11 @@ class Moves:
     left: Mapping[str, Cause]
 
 
-def moves(state: State) -> Moves:
-    """What the choices in `state.table`, which have just changed, mean for each forward."""
+def moves(state: State, falls: Mapping[str, Cause]) -> Moves:
+    """What the choices in `state.table`, which have just changed, mean for each forward.
+
+    `falls` are the tunnels that fell in this step, and what made them: it may be over already.
+    """
     failovers: list[Failover] = []
     active, left = dict(state.active), dict(state.left)
     choices = state.table.choices
@@ -35,7 +38,7 @@ def moves(state: State) -> Moves:
         tunnels = choices.get((name, forward.ports[0].target), NO_CHOICE).tunnels
         old = active.get(name)
         if old is not None and old not in tunnels:
-            cause = left.pop(name, None) or _why_left(state, forward, old)
+            cause = left.pop(name, None) or falls.get(old) or _why_left(state, forward, old)
             if not tunnels:
                 if cause is not None:
                     left[name] = cause

@@ -45,16 +45,17 @@ def step(state: State, evidence: Evidence, now: float) -> tuple[State, Decision]
     state = _weigh(state, evidence, now)
     table = routing_table(before, state)
     state = replace(state, table=table)
+    transitions = _transitions(before, state, now)
     failovers: tuple[Failover, ...] = ()
     if table.choices is not before.table.choices:
-        moved = moves(state)
+        moved = moves(state, {it.tunnel: it.cause for it in transitions})
         failovers = moved.failovers
         state = replace(state, active=moved.active, left=moved.left)
     aborts, reprieves = _fates(before, state, now)
     return replace(state, reprieves=reprieves), Decision(
         table=None if table is before.table else table,
         aborts=aborts,
-        transitions=_transitions(before, state, now),
+        transitions=transitions,
         failovers=failovers,
     )
 

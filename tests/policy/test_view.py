@@ -1,0 +1,113 @@
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import replace
+
+import pytest
+
+from gateway.model import AdminState, Cause, ControlView, Endpoint, ForwardPolicy, ForwardView, TunnelView
+from gateway.policy.view import view
+from tests.policy.scenes import GOOD, LINK_DOWN, Scene, Target, forward
+
+NAMED = Endpoint("db.example", 5432)
+
+
+def seen(scene: Scene) -> ControlView:
+    return view(scene.state, scene.now, transitions={}, failovers={})
+
+
+def only(scene: Scene) -> ForwardView:
+    (made,) = seen(scene).forwards
+    return made
+
+
+def of(scene: Scene, name: str) -> TunnelView:
+    return next(it for it in seen(scene).tunnels if it.name == name)
+
+
+def serving(*forwards) -> Scene:
+    scene = Scene(*forwards)
+    scene.sees(a=GOOD, b=GOOD)
+    return scene
+
+
+def test_before_anything_is_known():
+    made = only(Scene())
+    unknown = "nothing is known of it yet"
+    assert made == ForwardView(
+        name="hello", active=None, servable=False, why={"a": unknown, "b": unknown, "": "no tunnel can be used"}
+    )
+
+
+def test_all_well():
+    assert only(serving()) == ForwardView(name="hello", active="a", servable=True, why={"b": "up, standby"})
+
+
+def test_down_and_held():
+    scene = serving()
+    scene.sees(a=LINK_DOWN, b=GOOD, at=10.0)
+    assert only(scene) == ForwardView(name="hello", active="b", servable=True, why={"a": "down: link_down"})
+    assert (of(scene, "a").cause, of(scene, "a").since) == (Cause.LINK_DOWN, 10.0)
+    scene.sees(a=GOOD, b=GOOD, at=11.0)
+    scene.waits(12.0)
+    assert only(scene).why == {"a": "up again, in its hold-down"}
+    assert of(scene, "a").hold_until == 42.0
+    scene.waits(42.0)
+    assert of(scene, "a").hold_until is None
+
+
+def test_last_resort():
+    scene = serving()
+    scene.hears("a", Cause.PROBES)
+    scene.hears("b", Cause.STALL)
+    assert only(scene) == ForwardView(
+        name="hello",
+        active="a",
+        servable=True,
+        why={"b": "down: stall", "": "no tunnel is up: the active one is a last resort"},
+    )
+
+
+def test_tunnels_that_are_up_and_lead_nowhere():
+    scene = Scene()
+    scene.sees(a=GOOD, b=GOOD, unrouted=frozenset({("tun-a", Target.host), ("tun-b", Target.host)}))
+    no_route = "no route to the target"
+    assert only(scene) == ForwardView(
+        name="hello", active=None, servable=False, why={"a": no_route, "b": no_route, "": "no tunnel can be used"}
+    )
+
+
+def test_a_name_without_an_address_cannot_be_served():
+    scene = serving(forward(target=NAMED))
+    assert not only(scene).servable
+    assert only(scene).why[""] == "the target's name 'db.example' has not been resolved"
+    scene.resolves(**{NAMED.host: ("10.0.0.5",)})
+    assert only(scene).servable
+    assert "" not in only(scene).why
+
+
+def test_a_balanced_forward_has_no_standby():
+    scene = serving(forward(policy=ForwardPolicy.BALANCE))
+    assert only(scene).why == {}
+    scene.sees(a=LINK_DOWN, b=GOOD)
+    assert only(scene).why == {"a": "down: link_down"}
+
+
+@pytest.mark.parametrize("admin", [AdminState.DISABLED, AdminState.DRAINING])
+def test_what_the_operator_wants(admin: AdminState):
+    scene = Scene()
+    scene.state = replace(
+        scene.state, tunnels={**scene.state.tunnels, "a": replace(scene.state.tunnels["a"], admin=admin)}
+    )
+    scene.sees(a=GOOD, b=GOOD)
+    assert only(scene) == ForwardView(
+        name="hello", active="b", servable=True, why={"a": f"{admin.value} by the operator"}
+    )
+    assert of(scene, "a").admin is admin
+
+
+def test_counts_are_a_copy():
+    transitions = Counter({("a", Cause.PROBES): 1})
+    made = view(serving().state, 0.0, transitions=transitions, failovers={})
+    transitions["a", Cause.PROBES] += 1
+    assert made.transitions == {("a", Cause.PROBES): 1}
