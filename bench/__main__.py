@@ -85,13 +85,13 @@ def write(run: Run, directory: Path) -> None:
     (directory / "README.md").write_text(report.markdown(run, names))
 
 
-def _measure(plan: Sequence[Step], peers: Sequence[Peer], settings: Settings, directory: Path) -> Run:
+def _measure(plan: Sequence[Step], peers: Sequence[Peer], settings: Settings, patience: float, directory: Path) -> Run:
     """Takes the samples; saves after each round, and what there is when interrupted."""
     file = directory / f"{datetime.now(tz=UTC):%Y-%m-%d}-{machine_name()}.json"
     directory.mkdir(parents=True, exist_ok=True)
     samples: list[Sample] = []
     try:
-        for sample in take_all(plan, settings, load_program()):
+        for sample in take_all(plan, settings, load_program(), patience):
             samples.append(sample)
             _say(sample, len(samples), len(plan))
     finally:
@@ -108,6 +108,9 @@ def main(  # noqa: PLR0917 - each is an option of the command line; typer knows 
     places: Annotated[str | None, typer.Option(help="Places: loopback,veth,tunnels")] = None,
     rounds: Annotated[int | None, typer.Option(min=1, help="Rounds; at least five for figures to be quoted.")] = None,
     seconds: Annotated[float | None, typer.Option(min=0.1, help="Seconds of steady load in a sample.")] = None,
+    patience: Annotated[
+        float, typer.Option(min=0, help="Seconds that a sample may wait for a quiet machine, and be taken again.")
+    ] = 0,
     gateway_option: Annotated[
         list[str] | None, typer.Option(help="key=value in the gateway's [gateway]; may be repeated.")
     ] = None,
@@ -152,7 +155,7 @@ def main(  # noqa: PLR0917 - each is an option of the command line; typer knows 
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # what a stop undoes, a kill -TERM undoes as well
     asked = _available(asked)
     plan = list(steps(rounds=settings.rounds, places=where, measures=measures, peers=asked))
-    write(_measure(plan, asked, settings, directory), directory)
+    write(_measure(plan, asked, settings, patience, directory), directory)
     console.print(f"bench: report in {directory / 'README.md'}")
 
 
