@@ -23,6 +23,7 @@ from gateway.dataplane.ledger import TunnelEntry
 from gateway.dataplane.plan import Attempt, Plan
 from gateway.dataplane.proof import PathProof
 from gateway.dataplane.proxy_protocol import proxy_header
+from gateway.dataplane.relay import SOCKET_EVENTS
 from gateway.dataplane.reuse import UpstreamReuse
 from gateway.dataplane.session import Phase, Session
 from gateway.model import CloseReason, ConnectResult, DialFailure, Endpoint, Path, ProxyProtocol
@@ -38,9 +39,10 @@ class Host(Protocol):
     """What the dialer needs of the engine."""
 
     batch: int
+    now: float  # monotonic, as of the beginning of the batch
 
-    def adopt_upstream(self, session: Session, upstream: Socket, *, registered: bool) -> None:
-        """Take `upstream` as the session's: registered with epoll, found by its descriptor."""
+    def adopt_upstream(self, session: Session, upstream: Socket) -> None:
+        """Take `upstream` as the session's: found by its descriptor."""
 
     def drop_upstream(self, session: Session) -> None:
         """Close the session's upstream, if it has one, and forget it."""
@@ -62,11 +64,13 @@ class Dialer:
         self,
         *,
         host: Host,
+        epoll: select.epoll,
         reuse: UpstreamReuse,
         proof: PathProof,
         on_failure: Callable[[Attempt, Session, DialFailure], None],
     ) -> None:
         self._host = host
+        self._register = epoll.register
         self._reuse = reuse
         self._proof = proof
         self._on_failure = on_failure
@@ -86,14 +90,12 @@ class Dialer:
         session.dial_batch = batch
         spares = attempt.spares
         try:
-            if spares:
-                upstream = self._reuse.take(spares)
-                code = upstream.connect_ex(attempt.address)
-                self._host.adopt_upstream(session, upstream, registered=True)
-            else:
-                upstream = self._make(attempt)
-                code = upstream.connect_ex(attempt.address)
-                self._host.adopt_upstream(session, upstream, registered=False)
+            fresh = not spares
+            upstream = self._make(attempt) if fresh else self._reuse.take(spares)
+            code = upstream.connect_ex(attempt.address)
+            self._host.adopt_upstream(session, upstream)
+            if fresh:
+                self._register(upstream.fileno(), SOCKET_EVENTS)
         except OSError as error:
             code = error.errno or errno.EIO
         if code not in (errno.EINPROGRESS, 0):
@@ -109,7 +111,7 @@ class Dialer:
             return False
         del self.dialling[session]
         lane = session.attempt.lane
-        lane.tunnel.connected(monotonic() - session.dialled_at)
+        lane.tunnel.connected(self._host.now - session.dialled_at)
         forward = lane.forward
         forward.results[_OK] += 1
         session.phase = _RELAYING
@@ -127,7 +129,7 @@ class Dialer:
             return
         session.tried = (*session.tried, attempt)
         # The next attempt belongs to this batch, whose events are not trusted: so assume what they might have said.
-        session.up.ready = session.up.hung_up = True
+        session.up.read_on = True
         session.dialled_at = monotonic()
         self.dial(session, following)
 

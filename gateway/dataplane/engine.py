@@ -29,9 +29,9 @@ from gateway.dataplane.messages import AbortTunnel, DialFailed, SessionEnded, St
 from gateway.dataplane.pipes import PipePool
 from gateway.dataplane.plan import Attempt, Plan, make_plan
 from gateway.dataplane.proof import PathProof
-from gateway.dataplane.relay import CLIENT_EVENTS, SOCKET_EVENTS, Relay
+from gateway.dataplane.relay import CLIENT_EVENTS, Relay
 from gateway.dataplane.reuse import UpstreamReuse
-from gateway.dataplane.session import UNCONNECTED, Phase, Pump, Session
+from gateway.dataplane.session import UNCONNECTED, Phase, Pump, Session, dissolve, open_session
 from gateway.dataplane.timeouts import overdue
 from gateway.errors import ListenError
 from gateway.model import CloseReason, ConnectResult, DialFailure, Endpoint, PortMap, RoutingTable
@@ -40,8 +40,7 @@ log = structlog.get_logger()
 
 _ERROR: Final = select.EPOLLERR
 _READABLE: Final = select.EPOLLIN | select.EPOLLHUP | select.EPOLLRDHUP
-_HUNG_UP: Final = select.EPOLLRDHUP | select.EPOLLHUP
-_UNUSUAL: Final = _ERROR | _HUNG_UP
+_UNUSUAL: Final = select.EPOLLERR | select.EPOLLHUP | select.EPOLLRDHUP | select.EPOLLPRI
 _WRITABLE: Final = select.EPOLLOUT
 _RELAYING: Final = Phase.RELAYING
 _DIALLING: Final = Phase.DIALLING
@@ -79,6 +78,7 @@ class Engine:
     ) -> None:
         """Must be made inside the running event loop. `on_session_ended=None` costs nothing a session."""
         self.batch = 0
+        self.now = monotonic()
         self.sessions = 0
         self.max_sessions = options.max_sessions
         self._busy_poll = options.busy_poll
@@ -92,7 +92,9 @@ class Engine:
         self._proof = PathProof()
         self._reuse = UpstreamReuse(capacity=_SPARE_UPSTREAMS if options.reuse_upstreams else 0)
         self._relay = Relay(epoll=self._epoll, pipes=self._pipes, finish=self.finish, splice=options.splice)
-        self._dialer = Dialer(host=self, reuse=self._reuse, proof=self._proof, on_failure=self._dial_failed)
+        self._dialer = Dialer(
+            host=self, epoll=self._epoll, reuse=self._reuse, proof=self._proof, on_failure=self._dial_failed
+        )
         self._table: RoutingTable | None = None
         self._listeners: dict[PortMap, Listener] = {}
         self._accept_pauses = 0
@@ -108,6 +110,7 @@ class Engine:
     def apply(self, table: RoutingTable) -> None:
         """See `DataPlane.apply`."""
         self.batch += 1
+        self.now = monotonic()
         self._open_and_close_listeners(table)
         self._table = table
         for name in self._ledger.tunnels.keys() | table.paths.keys():
@@ -189,6 +192,7 @@ class Engine:
     def _serve(self) -> int:  # noqa: C901, PLR0912 - the hot loop: each call saved is paid back on every event
         """One batch of events; how many there were."""
         self.batch += 1
+        self.now = monotonic()
         unfinished = self._relay.unfinished
         if unfinished:
             self._relay.unfinished = {}
@@ -204,7 +208,7 @@ class Engine:
                             if event & _ERROR:
                                 self._relay.source_failed(source)
                                 continue
-                            source.hung_up = True
+                            source.read_on = True
                         if event & _READABLE and source.carry is None and source.pipe is None and not source.ended:
                             pump(source)
                         if event & _WRITABLE and session.phase is _RELAYING:
@@ -216,7 +220,7 @@ class Engine:
                 except Exception:  # the boundary of one connection: a bug ends it, and no other
                     log.exception("session.failed", forward=session.plan.forward.spec.name)
                     self.finish(session, CloseReason.ERROR)
-            elif source is not None:
+            elif type(source) is Listener:
                 source.accept()
         for left_over in unfinished:
             session = left_over.session
@@ -226,7 +230,6 @@ class Engine:
                 except Exception:  # as above
                     log.exception("session.failed", forward=session.plan.forward.spec.name)
                     self.finish(session, CloseReason.ERROR)
-        self._reuse.settle()
         return len(events)
 
     def _while_dialling(self, source: Pump, session: Session, event: int) -> None:
@@ -235,19 +238,16 @@ class Engine:
             if event & _ERROR:
                 self._relay.source_failed(source)
                 return
-            source.ready = True
-            if event & _HUNG_UP:
-                source.hung_up = True
+            if event & _UNUSUAL:
+                source.read_on = True
         elif self._dialer.on_upstream(session, event):
             up = session.up
             if not session.watched:
                 self._epoll.register(up.source.fileno(), CLIENT_EVENTS)
-                self._relay.pump(up)
-            elif up.ready:
-                self._relay.pump(up)
+            self._relay.pump(up)
             if event & _READABLE and session.phase is _RELAYING:
-                if event & _HUNG_UP:
-                    source.hung_up = True
+                if event & _UNUSUAL:
+                    source.read_on = True
                 self._relay.pump(source)
 
     # ------------------------------------------------------------ sessions: beginning and end
@@ -258,8 +258,8 @@ class Engine:
         The client is registered with epoll when its upstream is there, by which time it has usually said something:
         that saves a wake-up. Only if the dial takes its time is the client watched meanwhile (`_check_dials`).
         """
-        session = Session(
-            plan, client, address if self._on_session_ended is not None else None, monotonic(), self._relay.tick
+        session = open_session(
+            plan, client, address if self._on_session_ended is not None else None, self.now, self._relay.tick
         )
         self._found_by(fd, session.up)
         self.sessions += 1
@@ -288,7 +288,7 @@ class Engine:
         client = session.up.source
         self._sources[client.fileno()] = None
         sockopt.close_with_reset(client)
-        session.dissolve()
+        dissolve(session)
 
     def finish(self, session: Session, reason: CloseReason) -> None:  # noqa: C901 - see `_serve`
         """End a session, whatever its state, exactly once: an orderly end only for EOF, RST for everything else."""
@@ -325,17 +325,14 @@ class Engine:
                     upstream.close()
             elif not (reusable and self._reuse.keep(upstream, attempt.spares)):
                 sockopt.close_with_reset(upstream)
-        session.dissolve()
+        dissolve(session)
 
     # ------------------------------------------------------------ what the dialer and the listeners ask for
 
-    def adopt_upstream(self, session: Session, upstream: Socket, *, registered: bool) -> None:
+    def adopt_upstream(self, session: Session, upstream: Socket) -> None:
         """See `dialer.Host`."""
         session.down.source = upstream
-        fd = upstream.fileno()
-        self._found_by(fd, session.down)
-        if not registered:
-            self._epoll.register(fd, SOCKET_EVENTS)
+        self._found_by(upstream.fileno(), session.down)
 
     def drop_upstream(self, session: Session) -> None:
         """See `dialer.Host`."""
@@ -432,7 +429,7 @@ class Engine:
     def _check_dials(self) -> None:
         self._dial_timer = None
         self.batch += 1
-        now = monotonic()
+        now = self.now = monotonic()
         self._dialer.expire(now)
         for session in self._dialer.dialling:
             if not session.watched and now - session.accepted_at >= _DIAL_CHECK_SECONDS:

@@ -5,7 +5,7 @@ stay in the kernel, in a borrowed pipe). This is the hot path: no event objects,
 
 Edge-triggered epoll asks for care; each rule below was a bug once:
 - Whoever is woken reads on until the source is dry (EAGAIN), ended, or its sink is blocked. A short read stands for
-  "dry" only if the source's peer has not sent FIN: otherwise the end of file would never be read.
+  "dry" only while no FIN has come, which would never be read, and no urgent data, at which a read stops short.
 - Whoever finds the sink blocked arms it (EPOLL_CTL_MOD with EPOLLOUT polls it again, so no wake-up is lost).
 - An error on one socket is not an end of file: RST stays RST on the other side.
 """
@@ -19,16 +19,18 @@ import socket
 from collections.abc import Callable
 from typing import Final
 
-from gateway.dataplane.pipes import PipePool
+from gateway.dataplane.pipes import Pipe, PipePool
 from gateway.dataplane.session import Phase, Pump, Session
 from gateway.model import CloseReason
 
-CLIENT_EVENTS: Final = select.EPOLLIN | select.EPOLLRDHUP | select.EPOLLET
+CLIENT_EVENTS: Final = select.EPOLLIN | select.EPOLLPRI | select.EPOLLRDHUP | select.EPOLLET
 """A client is registered without EPOLLOUT: it is writable from the start, and saying so would cost a wake-up."""
 SOCKET_EVENTS: Final = CLIENT_EVENTS | select.EPOLLOUT
 
 _BUFFER_BYTES: Final = 64 * 1024
+_SMALL_BYTES: Final = 1024  # reads smaller than this find their slice of the buffer ready-made
 _BULK_AFTER: Final = 4  # full reads
+_NEVER: Final = 1 << 62  # full reads
 _SPLICE_BYTES: Final = 1 << 20  # what is asked for; a pipe holds less
 _ROUNDS: Final = range(16)  # fairness: a pump that could go on for ever lets the others have their turn
 _SALVAGE_ROUNDS: Final = range(64)
@@ -37,7 +39,7 @@ _SHUT_WR: Final = int(socket.SHUT_WR)
 _ENDED: Final = Phase.ENDED
 _SPLICE_FLAGS: Final = os.SPLICE_F_NONBLOCK | os.SPLICE_F_MOVE
 _CANNOT_SPLICE: Final = frozenset({errno.EINVAL, errno.ENOSYS, errno.EPERM, errno.EOPNOTSUPP})
-_RESET: Final = frozenset({errno.ECONNRESET, errno.EPIPE, errno.ECONNABORTED, errno.ENOTCONN})
+_RESET: Final = frozenset({0, errno.ECONNRESET, errno.EPIPE, errno.ECONNABORTED, errno.ENOTCONN})  # 0: said already
 
 
 class Relay:
@@ -57,31 +59,54 @@ class Relay:
         self._finish = finish
         self._buffer = bytearray(_BUFFER_BYTES)
         self._view = memoryview(self._buffer)
-        self._bulk_after = _BULK_AFTER if splice else 1 << 62
+        self._small = [self._view[:size] for size in range(_SMALL_BYTES)]
+        self._bulk_after = _BULK_AFTER if splice else _NEVER
         self.tick = 0
         self.unfinished: dict[Pump, None] = {}
         """Pumps that used up their turn and go on in the next one."""
 
-    def pump(self, pump: Pump) -> None:
+    def pump(self, pump: Pump) -> None:  # noqa: C901, PLR0911 - the hot path: flat on purpose
         """Move what can be moved now.
 
         Afterwards the source is dry, ended or failed, or the sink is blocked, or the turn was used up: then the pump
         is in `unfinished`.
         """
         pump.session.last_active = self.tick
+        if pump.pipe is not None or pump.carry is not None or pump.full_reads >= self._bulk_after:
+            self._pump_bulk(pump)
+            return
+        buffer, view, small = self._buffer, self._view, self._small
+        source, sink = pump.source, pump.twin.source
         try:
-            if pump.pipe is not None:
-                self._splice(pump)
-            elif pump.carry is not None and not self._send_carry(pump):
-                return
-            elif pump.full_reads < self._bulk_after:
-                self._copy(pump)
-            else:
-                self._splice(pump)
+            for _ in _ROUNDS:
+                size = source.recv_into(buffer, 0, _DONTWAIT)
+                if size == 0:
+                    self._pass_end(pump)
+                    return
+                try:
+                    sent = sink.send(small[size] if size < _SMALL_BYTES else view[:size], _DONTWAIT)
+                except BlockingIOError:
+                    sent = 0
+                except OSError as error:
+                    self._fail(pump.twin, error)
+                    return
+                pump.moved += sent
+                if sent < size:
+                    pump.carry = bytes(view[sent:size])
+                    self._arm(sink.fileno(), SOCKET_EVENTS)
+                    return
+                if size == _BUFFER_BYTES:
+                    pump.full_reads += 1
+                    if pump.full_reads >= self._bulk_after:
+                        break
+                elif not pump.read_on:
+                    return
         except BlockingIOError:
             return
         except OSError as error:
             self._fail(pump, error)
+            return
+        self.unfinished[pump] = None
 
     def source_failed(self, pump: Pump) -> None:
         """The kernel reported an error on `pump.source`: the session ends for the reason that the error is.
@@ -93,50 +118,24 @@ class Relay:
         if pump is session.up and self.tick - session.last_active < session.plan.forward.spec.keepalive.idle:
             self._finish(session, CloseReason.CLIENT_RESET)
             return
-        source, sink = pump.source, pump.twin.source
-        try:
-            for _ in _SALVAGE_ROUNDS:
-                size = source.recv_into(self._buffer, 0, _DONTWAIT)
-                if size == 0 or pump.carry is not None or pump.pipe is not None:
-                    break
-                sent = sink.send(self._view[:size], _DONTWAIT)
-                pump.moved += sent
-                if sent < size:
-                    break
-        except OSError as error:
-            self._fail(pump, error)
-        else:
-            self._finish(pump.session, self._reset_by(pump))
+        error = self._salvage(pump) or OSError(pump.source.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR), "")
+        self._finish(session, self._reason(pump, error))
 
-    # ------------------------------------------------------------ copying
+    # ------------------------------------------------------------ more than a little
 
-    def _copy(self, pump: Pump) -> None:
-        buffer, view = self._buffer, self._view
-        source, sink = pump.source, pump.twin.source
-        for _ in _ROUNDS:
-            size = source.recv_into(buffer, 0, _DONTWAIT)
-            if size == 0:
-                self._pass_end(pump)
+    def _pump_bulk(self, pump: Pump) -> None:
+        """Go on with what is left over from the last time, then with the flow: by splice where it is bulk."""
+        if pump.carry is not None and not self._send_carry(pump):
+            return
+        if pump.pipe is None:
+            pump.pipe = self._pipes.borrow() if pump.full_reads >= self._bulk_after else None
+            if pump.pipe is None:  # not bulk, or no pipe to be had
+                pump.full_reads = 0
+                self.pump(pump)
                 return
-            try:
-                sent = sink.send(view[:size], _DONTWAIT)
-            except BlockingIOError:
-                sent = 0
-            except OSError as error:
-                self._fail(pump.twin, error)
-                return
-            pump.moved += sent
-            if sent < size:
-                pump.carry = bytes(view[sent:size])
-                self._arm(sink.fileno(), SOCKET_EVENTS)
-                return
-            if size == _BUFFER_BYTES:
-                pump.full_reads += 1
-                if pump.full_reads >= self._bulk_after:
-                    break
-            elif not pump.hung_up:
-                return
-        self.unfinished[pump] = None
+            pump.source.setblocking(False)  # noqa: FBT003 - splice(2) knows no MSG_DONTWAIT
+            pump.twin.source.setblocking(False)  # noqa: FBT003
+        self._splice(pump, pump.pipe)
 
     def _send_carry(self, pump: Pump) -> bool:
         """Send what is carried; whether all of it went."""
@@ -158,20 +157,8 @@ class Relay:
         pump.carry = None
         return True
 
-    # ------------------------------------------------------------ splicing
-
-    def _splice(self, pump: Pump) -> None:  # noqa: C901, PLR0912 - one loop around two system calls, and their four ends
-        pipe = pump.pipe
+    def _splice(self, pump: Pump, pipe: Pipe) -> None:  # noqa: C901, PLR0912 - one loop, two calls, and their four ends
         source, sink = pump.source, pump.twin.source
-        if pipe is None:
-            pipe = self._pipes.borrow()
-            if pipe is None:
-                pump.full_reads = 0
-                self._copy(pump)
-                return
-            pump.pipe = pipe
-            source.setblocking(False)  # noqa: FBT003 - splice(2) knows no MSG_DONTWAIT
-            sink.setblocking(False)  # noqa: FBT003
         source_fd, sink_fd = source.fileno(), sink.fileno()
         read_fd, write_fd = pipe.read_fd, pipe.write_fd
         held, moved, filling = pipe.held, 0, False
@@ -197,7 +184,7 @@ class Relay:
             pipe.held = held
             pump.moved += moved
             if error.errno in _CANNOT_SPLICE:
-                self._splice_is_impossible(pump)
+                self._splice_is_impossible(pump, pipe)
             else:
                 self._fail(pump if filling else pump.twin, error)
             return
@@ -213,11 +200,9 @@ class Relay:
         if ended:
             self._pass_end(pump)
 
-    def _splice_is_impossible(self, pump: Pump) -> None:
+    def _splice_is_impossible(self, pump: Pump, pipe: Pipe) -> None:
         """The kernel, or a filter on it, has no splice for these sockets: copy from now on, everybody."""
-        self._bulk_after = 1 << 62
-        pipe = pump.pipe
-        assert pipe is not None  # noqa: S101 - for the type checker; it was just used
+        self._bulk_after = _NEVER
         if pipe.held:
             pump.carry = os.read(pipe.read_fd, pipe.held)
             pipe.held = 0
@@ -239,15 +224,36 @@ class Relay:
             self._fail(pump.twin, error)
 
     def _fail(self, failed: Pump, error: OSError) -> None:
-        """A system call on `failed.source` said `error`: the session is over."""
-        if error.errno in _RESET:
-            reason = self._reset_by(failed)
-        elif error.errno == errno.ETIMEDOUT:
-            reason = CloseReason.USER_TIMEOUT
-        else:
-            reason = CloseReason.ERROR
-        self._finish(failed.session, reason)
+        """A system call on `failed.source` said `error`: the session is over.
+
+        A target that answers and hangs up on a client that is still sending has last words: they are delivered.
+        """
+        session = failed.session
+        if failed is session.down:
+            self._salvage(failed)
+        self._finish(session, self._reason(failed, error))
+
+    def _salvage(self, pump: Pump) -> OSError | None:
+        """Deliver what came from a source before it failed, as far as the sink takes it; its error, if it says one."""
+        if pump.carry is not None or pump.pipe is not None:
+            return None
+        source, sink = pump.source, pump.twin.source
+        for _ in _SALVAGE_ROUNDS:
+            try:
+                size = source.recv_into(self._buffer, 0, _DONTWAIT)
+            except OSError as error:
+                return error
+            try:
+                sent = sink.send(self._view[:size], _DONTWAIT) if size else 0
+            except OSError:  # the sink is blocked, or gone as well: there is nobody to deliver to
+                return None
+            pump.moved += sent
+            if sent < size or not size:
+                return None
+        return None
 
     @staticmethod
-    def _reset_by(failed: Pump) -> CloseReason:
-        return CloseReason.CLIENT_RESET if failed is failed.session.up else CloseReason.TARGET_RESET
+    def _reason(failed: Pump, error: OSError) -> CloseReason:
+        if error.errno in _RESET:
+            return CloseReason.CLIENT_RESET if failed is failed.session.up else CloseReason.TARGET_RESET
+        return CloseReason.USER_TIMEOUT if error.errno == errno.ETIMEDOUT else CloseReason.ERROR

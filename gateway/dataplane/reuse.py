@@ -5,9 +5,9 @@ options, its binding to the tunnel's device and its epoll registration. That sav
 calls on each new connection. `[gateway] reuse_upstreams = false` switches it off.
 
 Two traps, each behind a regression test:
-- The disconnect leaves an EPOLLERR behind (tcp_disconnect() sets sk_err). A socket must not be used again in the batch
-  of events in which it was disconnected: so spares rest in `_resting` until `settle()`, called between batches; and
-  the engine ignores upstream events in the batch in which the socket was connected.
+- The disconnect leaves an EPOLLERR behind (tcp_disconnect() sets sk_err). Used again in the same batch of events, the
+  socket would have the new session killed by it: so the engine ignores all events of a session in the batch in which
+  its upstream was connected.
 - A source port chosen by the kernel goes with the association, but TCP_MAXSEG stays: spares belong to one lane, and
   die with its path (`flush`).
 """
@@ -28,12 +28,11 @@ Spares = list[Socket]
 class UpstreamReuse:
     """Disconnects upstream sockets and keeps a bounded number of them as spares, which it owns."""
 
-    __slots__ = ("_capacity", "_resting", "kept")
+    __slots__ = ("_capacity", "kept")
 
     def __init__(self, *, capacity: int) -> None:
         """`capacity`: spares in all lanes together; 0 switches reuse off."""
         self._capacity = capacity
-        self._resting: list[tuple[Spares, Socket]] = []
         self.kept = 0
 
     def keep(self, sock: Socket, spares: Spares) -> bool:
@@ -41,7 +40,7 @@ class UpstreamReuse:
         if self.kept >= self._capacity or _connect(sock.fileno(), _AF_UNSPEC, 16) != 0:
             return False
         self.kept += 1
-        self._resting.append((spares, sock))
+        spares.append(sock)
         return True
 
     def take(self, spares: Spares) -> Socket:
@@ -49,16 +48,8 @@ class UpstreamReuse:
         self.kept -= 1
         return spares.pop()
 
-    def settle(self) -> None:
-        """Let the resting sockets be used: the batch of events in which they were disconnected is over."""
-        if self._resting:
-            for spares, sock in self._resting:
-                spares.append(sock)
-            self._resting.clear()
-
     def flush(self, spares: Spares) -> None:
         """Close all spares of a lane: its path is no longer what they are bound to."""
-        self.settle()
         self.kept -= len(spares)
         while spares:
             spares.pop().close()
