@@ -65,7 +65,7 @@ class PipePool:
         if not pipe.lent:
             raise AssertionError("a pipe was given back twice")
         pipe.lent = False
-        if pipe.held:
+        if pipe.held or self._total > self._capacity:
             self._total -= 1
             pipe.close()
         else:
@@ -81,12 +81,11 @@ class PipePool:
     def _make(self) -> Pipe | None:
         try:
             pipe = Pipe()
-        except OSError:  # out of descriptors, or over fs.pipe-user-pages-hard: copying needs neither
-            self._capacity = self._total
+        except OSError:  # out of descriptors, or over fs.pipe-user-pages-hard: copying needs neither, and it may pass
             return None
         self._total += 1
         try:
             fcntl.fcntl(pipe.write_fd, fcntl.F_SETPIPE_SZ, self._size)
-        except PermissionError:  # over fs.pipe-user-pages-soft: a small pipe still works
+        except OSError:  # over fs.pipe-user-pages-soft, or out of memory: a small pipe still works
             self._capacity = self._total
         return pipe

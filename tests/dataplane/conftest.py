@@ -19,5 +19,5 @@ async def rig(request: pytest.FixtureRequest) -> AsyncIterator[Rig]:
 @pytest.fixture
 async def plain_rig() -> AsyncIterator[Rig]:
     """The engine with its default options: for what does not depend on them."""
-    async with running_rig(OPTIONS["all-on"]) as made:
+    async with running_rig() as made:
         yield made

@@ -1,41 +1,66 @@
-"""A rig around one engine: real sockets on loopback, the tunnel is the device `lo`."""
+"""A rig around one engine: real sockets on loopback, the tunnel is the device `lo`.
+
+Whatever a test opens through the rig is closed when the rig is, so that a test says only what it is about.
+"""
 
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import os
+import pathlib
+import random
 import socket
 import struct
-from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
 from dataclasses import replace
-from typing import Any
+from typing import Any, Self, TypeVar
+
+import pytest
 
 from gateway.dataplane.engine import Engine, EngineOptions
 from gateway.dataplane.messages import DialFailed, SessionEnded, Stats
+from gateway.dataplane.session import Session
 from gateway.model import Choice, Endpoint, ForwardSpec, ListenAddress, Path, PortMap, RoutingTable
 
 DEADLINE = 10.0
+_Owned = TypeVar("_Owned", "Peer", "Target")
 LO = socket.if_nametoindex("lo")
 
 
+def seeded(seed: int | str) -> random.Random:
+    """Chance that repeats itself."""
+    return random.Random(seed)  # noqa: S311 - no secret is made of it
+
+
+_ports = seeded(os.getpid())
+
+
 def free_port(host: str = "127.0.0.1") -> int:
+    """A port to listen on, below the range from which the kernel takes ports for clients."""
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    with socket.socket(family) as sock:
-        sock.bind((host, 0))
-        port: int = sock.getsockname()[1]
-        return port
+    while True:
+        port = _ports.randrange(15_000, 32_000)
+        with socket.socket(family) as sock, contextlib.suppress(OSError):
+            sock.bind((host, port))
+            return port
 
 
-async def eventually(condition: Callable[[], bool], what: str = "") -> None:
-    """Wait until `condition()` holds; fail when it does not within the deadline."""
-    async with asyncio.timeout(DEADLINE):
+async def eventually(condition: Callable[[], object], deadline: float = DEADLINE) -> None:
+    """Wait until `condition()` holds; fail when it does not within `deadline` seconds."""
+    async with asyncio.timeout(deadline):
         while not condition():  # noqa: ASYNC110 - the condition is a counter, not an event
             await asyncio.sleep(0.002)
 
 
-def reset(sock: socket.socket) -> None:
-    sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
-    sock.close()
+def open_descriptors() -> set[str]:
+    """What the process has open, by number and kind."""
+    found = set()
+    for entry in pathlib.Path("/proc/self/fd").iterdir():
+        with contextlib.suppress(FileNotFoundError):  # the listing's own
+            found.add(f"{entry.name} {str(entry.readlink()).partition(':')[0]}")
+    return found
 
 
 class Peer:
@@ -45,7 +70,11 @@ class Peer:
         sock.setblocking(False)
         self.sock = sock
 
-    async def send(self, data: bytes) -> None:
+    @property
+    def address(self) -> Endpoint:
+        return Endpoint(*self.sock.getsockname()[:2])
+
+    async def send(self, data: bytes | memoryview) -> None:
         async with asyncio.timeout(DEADLINE):
             await asyncio.get_running_loop().sock_sendall(self.sock, data)
 
@@ -69,6 +98,34 @@ class Peer:
             chunks.append(data)
         return b"".join(chunks)
 
+    async def receive_until_reset(self) -> bytes:
+        """What still arrives before the reset; fails when the end is an orderly one."""
+        chunks = []
+        try:
+            while data := await self.receive(1 << 18):
+                chunks.append(data)
+        except ConnectionResetError:
+            return b"".join(chunks)
+        pytest.fail("an orderly end of file where a reset belongs")
+
+    async def send_until_reset(self) -> None:
+        """Send until the other side's reset is noticed, which must be soon."""
+        with pytest.raises(ConnectionError):
+            await self._send_for_ever()
+
+    async def _send_for_ever(self) -> None:
+        async with asyncio.timeout(DEADLINE):
+            while True:
+                await asyncio.get_running_loop().sock_sendall(self.sock, b"x")
+                await asyncio.sleep(0)
+
+    async def echo(self, other: Peer, data: bytes = b"ping") -> None:
+        """Prove that the session lives: `data` goes to `other` and comes back."""
+        await self.send(data)
+        assert await other.receive_exactly(len(data)) == data
+        await other.send(data)
+        assert await self.receive_exactly(len(data)) == data
+
     def finish_sending(self) -> None:
         self.sock.shutdown(socket.SHUT_WR)
 
@@ -76,13 +133,15 @@ class Peer:
         self.sock.close()
 
     def reset(self) -> None:
-        reset(self.sock)
+        self.sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        self.sock.close()
 
 
 class Target:
     """A listening socket on loopback that plays the company's server."""
 
-    def __init__(self, host: str = "127.0.0.1", port: int = 0, backlog: int = 4096) -> None:
+    def __init__(self, rig: Rig, host: str, port: int, backlog: int) -> None:
+        self._rig = rig
         self.sock = socket.create_server(
             (host, port), family=socket.AF_INET6 if ":" in host else socket.AF_INET, backlog=backlog
         )
@@ -92,7 +151,16 @@ class Target:
     async def accept(self) -> Peer:
         async with asyncio.timeout(DEADLINE):
             sock, _ = await asyncio.get_running_loop().sock_accept(self.sock)
-            return Peer(sock)
+            return self._rig.owns(Peer(sock))
+
+    def saw_nobody(self) -> bool:
+        """Whether no connection waits to be accepted."""
+        try:
+            sock, _ = self.sock.accept()
+        except BlockingIOError:
+            return True
+        sock.close()
+        return False
 
     def close(self) -> None:
         self.sock.close()
@@ -112,10 +180,19 @@ class Rig:
         self.paths = {"lo-a": self.path("lo-a")}
         self.choice = Choice(tunnels=("lo-a",))
         self.addresses: dict[str, tuple[str, ...]] = {}
+        self._owned: list[Peer | Target] = []
+        self._stopped = False
+
+    # ------------------------------------------------------------ telling the engine
 
     @staticmethod
     def path(tunnel: str, **changes: Any) -> Path:
         return replace(Path(tunnel=tunnel, interface="lo", ifindex=LO), **changes)
+
+    def offer(self, *paths: Path, last_resort: bool = False) -> None:
+        """From the next table on, these are the tunnels to try, in this order."""
+        self.paths = {path.tunnel: path for path in paths}
+        self.choice = Choice(tunnels=tuple(self.paths), last_resort=last_resort)
 
     def forward(self, target: Endpoint, *, listen: ListenAddress | None = None, **settings: Any) -> Endpoint:
         """Add a forward and apply; the endpoint where clients connect."""
@@ -132,6 +209,11 @@ class Rig:
         self.apply()
         return Endpoint(at.host or "127.0.0.1", at.port)
 
+    def respecify(self, index: int = 0, **changes: Any) -> None:
+        """Change one forward, as a reload does, and apply."""
+        self.forwards[index] = replace(self.forwards[index], **changes)
+        self.apply()
+
     def apply(self, **changes: Any) -> None:
         self.generation += 1
         targets = [(forward.name, ports.target) for forward in self.forwards for ports in forward.ports]
@@ -145,34 +227,68 @@ class Rig:
         )
         self.engine.apply(replace(table, **changes))
 
-    @property
-    def stats(self) -> Stats:
-        return self.engine.stats()
+    def stop(self) -> int:
+        self._stopped = True
+        return self.engine.stop()
 
-    async def connect(self, endpoint: Endpoint) -> Peer:
+    # ------------------------------------------------------------ clients and targets
+
+    def owns(self, thing: _Owned) -> _Owned:
+        self._owned.append(thing)
+        return thing
+
+    async def connect(self, endpoint: Endpoint, source: str | None = None) -> Peer:
         family = socket.AF_INET6 if ":" in endpoint.host else socket.AF_INET
-        peer = Peer(socket.socket(family))
+        peer = self.owns(Peer(socket.socket(family)))
+        if source is not None:
+            peer.sock.bind((source, 0))
         async with asyncio.timeout(DEADLINE):
             await asyncio.get_running_loop().sock_connect(peer.sock, tuple(endpoint))
         return peer
 
-    async def session(self, **settings: Any) -> tuple[Peer, Peer]:
-        """A client and the target's side of an established session."""
-        with self.target() as target:
-            endpoint = self.forward(target.endpoint, **settings)
-            client = await self.connect(endpoint)
-            return client, await target.accept()
+    def target(self, host: str = "127.0.0.1", port: int = 0, backlog: int = 4096) -> Target:
+        return self.owns(Target(self, host, port, backlog))
 
-    @contextmanager
-    def target(self, host: str = "127.0.0.1") -> Iterator[Target]:
-        target = Target(host)
-        try:
-            yield target
-        finally:
-            target.close()
+    async def session(self, **settings: Any) -> tuple[Peer, Peer]:
+        """A new forward; a client and the target's side of an established session."""
+        target = self.target()
+        return await self.pair(self.forward(target.endpoint, **settings), target)
+
+    async def pair(self, endpoint: Endpoint, target: Target) -> tuple[Peer, Peer]:
+        """A further session of a forward."""
+        client = await self.connect(endpoint)
+        return client, await target.accept()
+
+    # ------------------------------------------------------------ looking
+
+    @property
+    def stats(self) -> Stats:
+        return self.engine.stats()
+
+    @property
+    def sessions(self) -> list[Session]:
+        return list(self.engine._ledger.sessions())
+
+    @property
+    def upstream(self) -> Any:
+        """The gateway's own socket towards the target, of the only session."""
+        (session,) = self.sessions
+        return session.down.source
 
     async def idle(self) -> None:
         await eventually(lambda: self.engine.sessions == 0)
+
+    def close(self) -> None:
+        if not self._stopped:
+            self.stop()
+        for thing in self._owned:
+            thing.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
 
 
 OPTIONS = {
@@ -185,9 +301,8 @@ OPTIONS = {
 
 
 @asynccontextmanager
-async def running_rig(options: EngineOptions) -> AsyncIterator[Rig]:
-    rig = Rig(options)
-    try:
+async def running_rig(options: EngineOptions = OPTIONS["all-on"]) -> AsyncIterator[Rig]:
+    """A rig that ends with the block. The loop turns once more, so that nothing of it is left behind."""
+    with Rig(options) as rig:
         yield rig
-    finally:
-        rig.engine.stop()
+    await asyncio.sleep(0)
