@@ -447,7 +447,7 @@ class Engine:
 
 def _ended(session: Session, reason: CloseReason) -> SessionEnded:
     """The line for the session log."""
-    host, port = session.client or ("", 0)
+    host, port = (session.client or ("", 0))[:2]  # of IPv6 it is a tuple of four
     ports = session.plan.ports
     return SessionEnded(
         forward=session.plan.forward.spec.name,
