@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
+from ipaddress import IPv4Address, IPv6Address
 
 from gateway.model import Choice, Endpoint, Path, RoutingTable
 from gateway.policy.layout import Group
@@ -35,30 +36,30 @@ def routing_table(before: State, state: State) -> RoutingTable:
 def lost_tunnels(state: State) -> Mapping[str, frozenset[str]]:
     """By target host, the tunnels by which none of its addresses can be reached; hosts that lost none are absent."""
     unrouted = state.kernel.unrouted if state.kernel is not None else frozenset()
-    tunnels = tuple(state.tunnels.values())
-    bound = any(tunnel.spec.source_address is not None for tunnel in tunnels)
-    suspects = {address for _, address in unrouted}
+    strangers = _strangers(state)
+    if not unrouted and not any(strangers.values()):
+        return {}
+    tunnels_of: dict[str, list[str]] = {}
+    for name, tunnel in state.tunnels.items():
+        tunnels_of.setdefault(tunnel.spec.interface, []).append(name)
+    gone: dict[str, set[str]] = {}
+    for interface, address in unrouted:
+        gone.setdefault(address, set()).update(tunnels_of.get(interface, ()))
     lost: dict[str, frozenset[str]] = {}
     for host, addresses in state.addresses.items():
-        if not addresses or (not bound and suspects.isdisjoint(addresses)):
-            continue
-        names = frozenset(
-            tunnel.spec.name
-            for tunnel in tunnels
-            if all(
-                (tunnel.spec.interface, address) in unrouted or not _same_family(tunnel, address)
-                for address in addresses
-            )
-        )
-        if names:
+        blocked = [strangers[":" in address].union(gone.get(address, ())) for address in addresses]
+        if blocked and (names := blocked[0].intersection(*blocked[1:])):
             lost[host] = names
     return lost
 
 
-def _same_family(tunnel: TunnelState, address: str) -> bool:
-    """A tunnel with a fixed source address leads to targets of that address's family alone."""
-    source = tunnel.spec.source_address
-    return source is None or (source.version == 6) == (":" in address)  # noqa: PLR2004 - IPv6
+def _strangers(state: State) -> Mapping[bool, frozenset[str]]:
+    """By whether an address is IPv6, the tunnels whose fixed source address is of the other family."""
+    sources = [(name, it.spec.source_address) for name, it in state.tunnels.items()]
+    return {
+        False: frozenset(name for name, source in sources if isinstance(source, IPv6Address)),
+        True: frozenset(name for name, source in sources if isinstance(source, IPv4Address)),
+    }
 
 
 def _path(tunnel: TunnelState) -> Path | None:
