@@ -14,19 +14,22 @@ import errno
 import select
 import socket
 from _socket import socket as Socket  # noqa: N812
+from bisect import bisect_left
 from collections.abc import Callable
 from time import monotonic
-from typing import Final, Protocol
+from typing import TYPE_CHECKING, Final, Protocol
 
 from gateway.dataplane import sockopt
-from gateway.dataplane.ledger import TunnelEntry
+from gateway.dataplane.ledger import CONNECT_BOUNDS, TunnelEntry
 from gateway.dataplane.plan import Attempt, Plan
 from gateway.dataplane.proof import PathProof
 from gateway.dataplane.proxy_protocol import proxy_header
-from gateway.dataplane.relay import SOCKET_EVENTS
 from gateway.dataplane.reuse import UpstreamReuse
-from gateway.dataplane.session import Phase, Session
+from gateway.dataplane.session import Phase, Pump, Session
 from gateway.model import CloseReason, ConnectResult, DialFailure, Endpoint, Path, ProxyProtocol
+
+if TYPE_CHECKING:  # a listener knows the engine, as a dialer does; neither needs the other
+    from gateway.dataplane.listener import Listener
 
 _NONBLOCKING_STREAM: Final = int(socket.SOCK_STREAM | socket.SOCK_NONBLOCK | socket.SOCK_CLOEXEC)
 _FAILED_EVENTS: Final = select.EPOLLERR | select.EPOLLHUP
@@ -40,9 +43,10 @@ class Host(Protocol):
 
     batch: int
     now: float  # monotonic, as of the beginning of the batch
+    sources: list[Pump | Listener | None]  # by descriptor: whose event it is
 
     def adopt_upstream(self, session: Session, upstream: Socket) -> None:
-        """Take `upstream` as the session's: found by its descriptor."""
+        """Take a new `upstream` as the session's: registered with epoll, found by its descriptor."""
 
     def drop_upstream(self, session: Session) -> None:
         """Close the session's upstream, if it has one, and forget it."""
@@ -64,13 +68,12 @@ class Dialer:
         self,
         *,
         host: Host,
-        epoll: select.epoll,
         reuse: UpstreamReuse,
         proof: PathProof,
         on_failure: Callable[[Attempt, Session, DialFailure], None],
     ) -> None:
         self._host = host
-        self._register = epoll.register
+        self._sources = host.sources
         self._reuse = reuse
         self._proof = proof
         self._on_failure = on_failure
@@ -90,12 +93,16 @@ class Dialer:
         session.dial_batch = batch
         spares = attempt.spares
         try:
-            fresh = not spares
-            upstream = self._make(attempt) if fresh else self._reuse.take(spares)
-            code = upstream.connect_ex(attempt.address)
-            self._host.adopt_upstream(session, upstream)
-            if fresh:
-                self._register(upstream.fileno(), SOCKET_EVENTS)
+            if spares:  # registered already, and its descriptor has its place
+                upstream = spares.pop()
+                self._reuse.kept -= 1
+                code = upstream.connect_ex(attempt.address)
+                session.down.source = upstream
+                self._sources[upstream.fileno()] = session.down
+            else:
+                upstream = self._make(attempt)
+                code = upstream.connect_ex(attempt.address)
+                self._host.adopt_upstream(session, upstream)
         except OSError as error:
             code = error.errno or errno.EIO
         if code not in (errno.EINPROGRESS, 0):
@@ -111,8 +118,10 @@ class Dialer:
             return False
         del self.dialling[session]
         lane = session.attempt.lane
-        lane.tunnel.connected(self._host.now - session.dialled_at)
-        forward = lane.forward
+        forward, tunnel = lane.forward, lane.tunnel
+        seconds = self._host.now - session.dialled_at
+        tunnel.connect_counts[bisect_left(CONNECT_BOUNDS, seconds)] += 1
+        tunnel.connect_seconds += seconds
         forward.results[_OK] += 1
         session.phase = _RELAYING
         return forward.spec.proxy_protocol is _NO_HEADER or self._send_header(session)

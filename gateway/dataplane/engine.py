@@ -29,9 +29,9 @@ from gateway.dataplane.messages import AbortTunnel, DialFailed, SessionEnded, St
 from gateway.dataplane.pipes import PipePool
 from gateway.dataplane.plan import Attempt, Plan, make_plan
 from gateway.dataplane.proof import PathProof
-from gateway.dataplane.relay import CLIENT_EVENTS, Relay
+from gateway.dataplane.relay import CLIENT_EVENTS, SOCKET_EVENTS, Relay
 from gateway.dataplane.reuse import UpstreamReuse
-from gateway.dataplane.session import UNCONNECTED, Phase, Pump, Session, dissolve, open_session
+from gateway.dataplane.session import UNCONNECTED, Phase, Pump, Session, open_session
 from gateway.dataplane.timeouts import overdue
 from gateway.errors import ListenError
 from gateway.model import CloseReason, ConnectResult, DialFailure, Endpoint, PortMap, RoutingTable
@@ -86,15 +86,13 @@ class Engine:
         self._on_session_ended = on_session_ended
         self._loop = asyncio.get_running_loop()
         self._epoll = select.epoll()
-        self._sources: list[Pump | Listener | None] = [None] * 1024
+        self.sources: list[Pump | Listener | None] = [None] * 1024
         self._ledger = Ledger()
         self._pipes = PipePool()
         self._proof = PathProof()
         self._reuse = UpstreamReuse(capacity=_SPARE_UPSTREAMS if options.reuse_upstreams else 0)
         self._relay = Relay(epoll=self._epoll, pipes=self._pipes, finish=self.finish, splice=options.splice)
-        self._dialer = Dialer(
-            host=self, epoll=self._epoll, reuse=self._reuse, proof=self._proof, on_failure=self._dial_failed
-        )
+        self._dialer = Dialer(host=self, reuse=self._reuse, proof=self._proof, on_failure=self._dial_failed)
         self._table: RoutingTable | None = None
         self._listeners: dict[PortMap, Listener] = {}
         self._accept_pauses = 0
@@ -197,7 +195,7 @@ class Engine:
         if unfinished:
             self._relay.unfinished = {}
         events = self._epoll.poll(0, _EVENTS_A_POLL)
-        sources, pump = self._sources, self._relay.pump
+        sources, pump = self.sources, self._relay.pump
         for fd, event in events:
             source = sources[fd]
             if type(source) is Pump:
@@ -286,9 +284,9 @@ class Engine:
         self.sessions -= 1
         plan.forward.active -= 1
         client = session.up.source
-        self._sources[client.fileno()] = None
+        self.sources[client.fileno()] = None
         sockopt.close_with_reset(client)
-        dissolve(session)
+        del session.up.twin, session.down.twin, session.up, session.down
 
     def finish(self, session: Session, reason: CloseReason) -> None:  # noqa: C901 - see `_serve`
         """End a session, whatever its state, exactly once: an orderly end only for EOF, RST for everything else."""
@@ -311,7 +309,7 @@ class Engine:
             self._pipes.give_back(up.pipe)
         if down.pipe is not None:
             self._pipes.give_back(down.pipe)
-        sources = self._sources
+        sources = self.sources
         sources[client.fileno()] = None
         if reason is _EOF or reason is _CLIENT_RESET:
             client.close()
@@ -325,20 +323,22 @@ class Engine:
                     upstream.close()
             elif not (reusable and self._reuse.keep(upstream, attempt.spares)):
                 sockopt.close_with_reset(upstream)
-        dissolve(session)
+        del session.up, session.down, up.twin, down.twin  # cycles, cut: the memory goes now, not at a collection
 
     # ------------------------------------------------------------ what the dialer and the listeners ask for
 
     def adopt_upstream(self, session: Session, upstream: Socket) -> None:
         """See `dialer.Host`."""
         session.down.source = upstream
-        self._found_by(upstream.fileno(), session.down)
+        fd = upstream.fileno()
+        self._found_by(fd, session.down)
+        self._epoll.register(fd, SOCKET_EVENTS)
 
     def drop_upstream(self, session: Session) -> None:
         """See `dialer.Host`."""
         upstream = session.down.source
         if upstream is not UNCONNECTED:
-            self._sources[upstream.fileno()] = None
+            self.sources[upstream.fileno()] = None
             session.down.source = UNCONNECTED
             upstream.close()
 
@@ -374,11 +374,11 @@ class Engine:
 
     def _found_by(self, fd: int, source: Pump | Listener) -> None:
         try:
-            self._sources[fd] = source
+            self.sources[fd] = source
         except IndexError:
-            self._sources.extend([None] * (fd + 1 - len(self._sources)))
-            self._sources.extend([None] * len(self._sources))
-            self._sources[fd] = source
+            self.sources.extend([None] * (fd + 1 - len(self.sources)))
+            self.sources.extend([None] * len(self.sources))
+            self.sources[fd] = source
 
     def _dial_failed(self, attempt: Attempt, session: Session, reason: DialFailure) -> None:
         self._on_dial_failed(
@@ -417,7 +417,7 @@ class Engine:
             self._epoll.register(listener.socket.fileno(), select.EPOLLIN)
 
     def _close_listener(self, listener: Listener) -> None:
-        self._sources[listener.socket.fileno()] = None
+        self.sources[listener.socket.fileno()] = None
         listener.close()
 
     # ------------------------------------------------------------ time

@@ -7,7 +7,6 @@ added up when somebody asks (`snapshot`), never on the hot path.
 
 from __future__ import annotations
 
-from bisect import bisect_left
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from typing import Final
@@ -18,7 +17,7 @@ from gateway.dataplane.reuse import Spares
 from gateway.dataplane.session import Session
 from gateway.model import CloseReason, ConnectResult, DialFailure, ForwardSpec, Path
 
-_BOUNDS: Final = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0)
+CONNECT_BOUNDS: Final = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0)
 
 
 class TunnelEntry:
@@ -30,13 +29,8 @@ class TunnelEntry:
         self.name = name
         self.path: Path | None = None
         self.proven_in_batch = -1
-        self.connect_counts = [0] * (len(_BOUNDS) + 1)
+        self.connect_counts = [0] * (len(CONNECT_BOUNDS) + 1)
         self.connect_seconds = 0.0
-
-    def connected(self, seconds: float) -> None:
-        """Count a dial that worked after `seconds`."""
-        self.connect_counts[bisect_left(_BOUNDS, seconds)] += 1
-        self.connect_seconds += seconds
 
 
 class ForwardEntry:
@@ -151,7 +145,7 @@ class Ledger:
             dial_failures=failures,
             last_resort={name: entry.last_resort for name, entry in self.forwards.items() if entry.last_resort},
             connect_seconds={
-                name: Histogram(bounds=_BOUNDS, counts=tuple(entry.connect_counts), total=entry.connect_seconds)
+                name: Histogram(bounds=CONNECT_BOUNDS, counts=tuple(entry.connect_counts), total=entry.connect_seconds)
                 for name, entry in self.tunnels.items()
                 if any(entry.connect_counts)
             },

@@ -26,7 +26,10 @@ Spares = list[Socket]
 
 
 class UpstreamReuse:
-    """Disconnects upstream sockets and keeps a bounded number of them as spares, which it owns."""
+    """Disconnects upstream sockets and keeps a bounded number of them as spares, which it owns.
+
+    `kept` counts them; whoever takes one out of its `Spares` counts it down, and owns it.
+    """
 
     __slots__ = ("_capacity", "kept")
 
@@ -42,11 +45,6 @@ class UpstreamReuse:
         self.kept += 1
         spares.append(sock)
         return True
-
-    def take(self, spares: Spares) -> Socket:
-        """A spare, now the caller's. Only when `spares` is not empty."""
-        self.kept -= 1
-        return spares.pop()
 
     def flush(self, spares: Spares) -> None:
         """Close all spares of a lane: its path is no longer what they are bound to."""

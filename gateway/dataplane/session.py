@@ -128,8 +128,3 @@ def open_session(plan: Plan, source: Socket, client: tuple[str, int] | None, now
     up.full_reads = up.moved = down.full_reads = down.moved = 0
     up.read_on = up.ended = down.read_on = down.ended = False
     return session
-
-
-def dissolve(session: Session) -> None:
-    """Cut the references that a session's parts hold to one another: the memory goes at once, not at a collection."""
-    del session.up.twin, session.down.twin, session.up, session.down
