@@ -34,6 +34,9 @@ def _bars(axes: Axes, place: PlaceName, measure: Measure, summary: Summary) -> N
         value = summary.figure(place, measure.name, peer, figure.key)
         if value is not None:
             known[peer] = value
+    if not known:
+        axes.set_visible(False)
+        return
     names = sorted(known, key=lambda peer: known[peer].median, reverse=True)
     medians = [known[name].median for name in names]
     errors = [[known[n].median - known[n].low for n in names], [known[n].high - known[n].median for n in names]]

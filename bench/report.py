@@ -38,8 +38,9 @@ def _plain(spread: Spread | None) -> str:
     return NONE if spread is None else significant(spread.median)
 
 
-def _table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> list[str]:
-    align = "|---|" + "---:|" * (len(head) - 1)
+def _table(head: Sequence[str], rows: Iterable[Sequence[str]], *, words: int = 1) -> list[str]:
+    """A table; its first `words` columns are words, the others numbers."""
+    align = "|" + "---|" * words + "---:|" * (len(head) - words)
     return ["| " + " | ".join(head) + " |", align, *("| " + " | ".join(row) + " |" for row in rows), ""]
 
 
@@ -62,7 +63,7 @@ def _goals(summary: Summary) -> list[str]:
         f"Ratios of `{GATEWAY}` to `{BASELINE}` (HAProxy with its default socket options) in the same round:",
         "median (least – greatest). `same` gives HAProxy the gateway's socket options; it decides nothing.",
         "",
-        *_table(head, rows),
+        *_table(head, rows, words=2),
     ]
 
 
@@ -111,7 +112,7 @@ def _head(run: Run, summary: Summary, plots: Sequence[str]) -> list[str]:
     if noise:
         lines.append(f"- Noise: other processes took {noise.median:.1%} of a core meanwhile (worst {noise.high:.1%})")
     rows = [[name, info.what, info.version] for name, info in run.peers.items()]
-    lines += ["", *_table(["peer", "what", "version"], rows)]
+    lines += ["", *_table(["peer", "what", "version"], rows, words=3)]
     return lines + [line for plot in plots for line in (f"![{plot}]({plot})", "")]
 
 
@@ -129,5 +130,9 @@ def markdown(run: Run, plots: Sequence[str] = ()) -> str:
     errors = summary.errors()
     if errors:
         rows = [[e.place, e.measure, e.peer, str(e.round + 1), e.error.replace("|", "/")] for e in errors]
-        lines += ["## Samples that could not be taken", "", *_table(["place", "measure", "peer", "round", "why"], rows)]
+        lines += [
+            "## Samples that could not be taken",
+            "",
+            *_table(["place", "measure", "peer", "round", "why"], rows, words=5),
+        ]
     return "\n".join(lines).rstrip() + "\n"

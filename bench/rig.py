@@ -70,6 +70,19 @@ class Rig:
                 raise self.peer.fail("ended") from error
             raise
 
+    def wait_until_served(self, patience: float = 20) -> None:
+        """Returns when the peer serves connections. Raises SampleError if it ends, or does not within `patience`."""
+        until = time.monotonic() + patience
+        while True:
+            try:
+                self.load("wait", "--seconds", "1")
+            except SampleError:
+                ended = self.peer is not None and self.peer.process.poll() is not None
+                if ended or time.monotonic() > until:
+                    raise
+            else:
+                return
+
     def metered(self, *arguments: str) -> Metered:
         """As `load`, with what it cost until the peer has come to rest again."""
         begun = time.monotonic()
@@ -192,5 +205,5 @@ def rigged(peer: Peer, place: Place, target: str, program: Path, directory: Path
             peer=process,
             targets=tuple(targets),
         )
-        rig.load("wait", "--seconds", "20")
+        rig.wait_until_served()
         yield rig
