@@ -79,16 +79,19 @@ def test_a_chunked_upload_arrives_whole(loopback, nginx, tmp_path):
 
 
 def test_a_limited_download_is_slow_whole_and_keeps_nobody_waiting(loopback, nginx, tmp_path):
-    (nginx.pages / "slow").write_bytes(os.urandom(6 << 20))
-    slow = ("--silent", "--fail", "--limit-rate", "3M", url(loopback, "slow"), "--output", tmp_path / "slow")
-    with loopback.counting("http") as counted, running("curl", *slow) as slow_curl:
+    limited = ("--silent", "--fail", "--limit-rate", LARGE_BYTES // 2, "--write-out", "%{time_total}")
+    with (
+        loopback.counting("http") as counted,
+        running("curl", *limited, url(loopback, "large"), "--output", tmp_path / "large") as slow_curl,
+    ):
         meanwhile = 0
         while slow_curl.poll() is None:
-            curl(url(loopback, "page"), "--output", tmp_path / "page", "--max-time", 2)
+            curl(url(loopback, "page"), "--output", tmp_path / "page", "--max-time", 1)
             meanwhile += 1
         assert slow_curl.returncode == 0
-    assert meanwhile >= 3
-    assert (tmp_path / "slow").read_bytes() == (nginx.pages / "slow").read_bytes()
+        assert float(slow_curl.stdout.read()) > 1  # most of two seconds: curl begins to count late
+    assert meanwhile > 1
+    assert sha256(tmp_path / "large") == nginx.large_hash
     assert counted.results == {"ok": 1 + meanwhile}
     assert counted.closed == {"eof": 1 + meanwhile}
 
@@ -119,7 +122,7 @@ def test_wrk_keeps_its_connections(loopback, nginx):
     assert "Socket errors" not in said
     assert "Non-2xx" not in said
     requests = int(re.search(r"(\d+) requests in", said)[1])
-    assert requests > 1000
+    assert requests > 100
     assert set(counted.results) == {"ok"}
     # wrk tries the address once, and comes back when nginx closes a connection after 1,000 requests.
     assert 33 <= counted.results["ok"] <= 33 + requests / 1000

@@ -20,7 +20,7 @@ def test_bulk_flows(loopback, iperf3, direction, flows):
         result = json.loads(run("iperf3", "--client", "127.0.0.1", *test))
     sent, received = result["end"]["sum_sent"]["bytes"], result["end"]["sum_received"]["bytes"]
     moved = getattr(counted, direction)
-    assert received > 32 << 20
+    assert received > 8 << 20
     # What was sent and not read when the time was up is in between.
     assert received <= moved <= sent + _CONTROL
     assert counted.to_target + counted.to_client - moved < _CONTROL
