@@ -35,10 +35,12 @@ from gateway.dataplane.limits import raise_descriptor_limit, sessions_for
 from gateway.dataplane.messages import AbortTunnel, DialFailed
 from gateway.errors import ListenError
 from gateway.model import Config, DialFailure, KernelSnapshot, RoutingTable
+from gateway.observe.events import Event
 from gateway.observe.sessions import session_logger
 from gateway.observe.throttle import Throttle
 from gateway.policy.evidence import KernelSeen, NamesSeen
 from gateway.policy.state import is_address
+from gateway.tunnels.catalogue import driver_for
 
 log = structlog.get_logger()
 
@@ -72,7 +74,7 @@ class Gateway:
         self._dial_log = Throttle(seconds=1.0)
         self._accepting = True
         self._watched: Mapping[str, tuple[str, ...]] = {}
-        self._interfaces = frozenset(tunnel.interface for tunnel in config.tunnels)
+        self._drivers = {spec.name: driver_for(spec) for spec in config.tunnels}
         self._lookups: frozenset[tuple[str, str]] = frozenset()
         spec = config.gateway
         self._engine = Engine(
@@ -100,6 +102,7 @@ class Gateway:
         loop = asyncio.get_running_loop()
         for number in _SIGNALS:
             loop.add_signal_handler(number, self._on_signal, number)
+        loop.add_signal_handler(signal.SIGHUP, self._on_hangup)
         for warning in config.warnings:
             log.warning("config.warned", warning=warning)
         log.info(
@@ -125,7 +128,7 @@ class Gateway:
         finally:
             cut = self._engine.stop()
             await self._admin.close()
-            for number in _SIGNALS:
+            for number in (*_SIGNALS, signal.SIGHUP):
                 loop.remove_signal_handler(number)
         log.info("gateway.stopped", sessions_reset=cut)
         return 1 if self._killed.is_set() else 0
@@ -136,6 +139,7 @@ class Gateway:
             "kernel": self._watcher.run(),
             "resolver": self._resolver.run(),
             "lag": self._lag.run(),
+            **{f"tunnel {name}": driver.run() for name, driver in self._drivers.items()},
         }
 
     # ------------------------------------------------------------ life
@@ -172,6 +176,11 @@ class Gateway:
             self._killed.set()
         self._stopping.set()
 
+    @staticmethod
+    def _on_hangup() -> None:
+        """Who sends SIGHUP wants the file read again. Ending, the signal's default, would be an outage instead."""
+        log.warning(Event.CONFIG_RELOAD_REFUSED, reason="this version reads its file at start only: restart it")
+
     # ------------------------------------------------------------ introductions
 
     def _apply(self, table: RoutingTable) -> None:
@@ -202,9 +211,8 @@ class Gateway:
 
     def _watch(self, table: RoutingTable) -> None:
         """Tell the kernel watcher which devices and routes matter under `table`; it looks again at once."""
-        interfaces = {tunnel.name: tunnel.interface for tunnel in self._config.tunnels}
         self._lookups = frozenset(
-            (interfaces[tunnel], address)
+            (self._drivers[tunnel].interface, address)
             for forward in table.forwards
             for host in {ports.target.host for ports in forward.ports}
             for address in table.addresses.get(host, ())
@@ -215,7 +223,7 @@ class Gateway:
 
     def _look_again(self) -> None:
         """Have the kernel watcher read once more. Cheap: every dial that is refused asks for it."""
-        self._watcher.watch(self._interfaces, self._lookups)
+        self._watcher.watch(frozenset(driver.interface for driver in self._drivers.values()), self._lookups)
 
     def _host_names(self) -> frozenset[str]:
         hosts = {ports.target.host for forward in self._config.forwards for ports in forward.ports}

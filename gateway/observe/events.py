@@ -43,6 +43,9 @@ class Event(StrEnum):
     CONFIG_WARNED = "config.warned"
     """warning: legal in the configuration, but worth a look."""
 
+    CONFIG_RELOAD_REFUSED = "config.reload_refused"
+    """reason: SIGHUP came, and the configuration was not read again."""
+
     # ---- tunnels and forwards
 
     TUNNEL_TRANSITION = "tunnel.transition"
