@@ -1,63 +1,315 @@
 from __future__ import annotations
 
 import asyncio
+from collections import Counter
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
 
 import pytest
+from structlog.testing import capture_logs
 
 from gateway.control.controller import Controller
 from gateway.model import (
+    Cause,
     Endpoint,
     ForwardSpec,
+    Health,
     HealthSettings,
     KernelSnapshot,
     LinkFacts,
     ListenAddress,
     PortMap,
+    RoutingTable,
+    TunnelDownAction,
     TunnelKind,
     TunnelSpec,
 )
-from gateway.policy.evidence import KernelSeen
+from gateway.policy.evidence import KernelSeen, NamesSeen, Verdict
 
-_TARGET = Endpoint("192.168.100.30", 8080)
-_FORWARD = ForwardSpec(
-    name="hello", ports=(PortMap(listen=ListenAddress(None, 33000), target=_TARGET),), tunnels=("a",)
+DEADLINE = 5.0  # seconds
+TARGET = Endpoint("192.168.100.30", 8080)
+GOOD = LinkFacts(index=7, up=True, carrier=True, mtu=1500, addresses=("10.71.1.2",))
+DOWN = LinkFacts(index=7, up=False, carrier=False, mtu=1500, addresses=("10.71.1.2",))
+TUNNELS = tuple(
+    TunnelSpec(
+        name=name, kind=TunnelKind.INTERFACE, interface=f"tun-{name}", health=HealthSettings(interval=1.0, rise=2)
+    )
+    for name in "ab"
 )
-_TUNNEL = TunnelSpec(
-    name="a", kind=TunnelKind.INTERFACE, interface="tun-a", health=HealthSettings(interval=1.0, rise=2)
-)
 
 
-class _Clock:
-    """A clock on which a second passes between any two looks."""
+def forward(name: str, *, down: TunnelDownAction = TunnelDownAction.ABORT, grace: float = 0.0) -> ForwardSpec:
+    ports = (PortMap(listen=ListenAddress(None, 33000), target=TARGET),)
+    return ForwardSpec(name=name, ports=ports, tunnels=("a", "b"), on_tunnel_down=down, grace=grace)
+
+
+def kernel(**links: LinkFacts) -> KernelSeen:
+    return KernelSeen(snapshot=KernelSnapshot(links={f"tun-{name}": facts for name, facts in links.items()}))
+
+
+class HandClock:
+    """Shows what it was set to. The loop's own clock is not touched: a due moment is one that this clock has passed."""
 
     def __init__(self) -> None:
-        self._now = 0.0
+        self.now = 100.0
 
     def __call__(self) -> float:
-        self._now += 1.0
-        return self._now
+        return self.now
 
 
-@pytest.fixture
-def clock():
-    return _Clock()
+class RunawayClock(HandClock):
+    """A second passes between any two looks at it."""
+
+    def __call__(self) -> float:
+        self.now += 1.0
+        return self.now
 
 
-async def test_a_moment_that_goes_by_while_the_controller_works_is_not_missed(clock):
-    """What brings a tunnel back may fall due between weighing one piece of evidence and waiting for the next."""
-    offered = []
+class Rig:
+    """A controller, the data plane that it commands, and what it did to it, in order."""
+
+    def __init__(self, *forwards: ForwardSpec, clock: HandClock | None = None, sessions: int = 3) -> None:
+        self.clock = clock or HandClock()
+        self.done: list[RoutingTable | tuple[str, frozenset[str]]] = []
+        self.something_done = asyncio.Event()
+        self._sessions = sessions
+        self.controller = Controller(
+            forwards or (forward("hello"),), TUNNELS, apply=self._apply, abort=self._abort, clock=self.clock
+        )
+
+    @asynccontextmanager
+    async def running(self) -> AsyncIterator[None]:
+        async with asyncio.timeout(DEADLINE), asyncio.TaskGroup() as group:
+            task = group.create_task(self.controller.run())
+            yield
+            task.cancel()
+
+    @property
+    def tables(self) -> list[RoutingTable]:
+        return [it for it in self.done if isinstance(it, RoutingTable)]
+
+    @property
+    def aborts(self) -> list[tuple[str, frozenset[str]]]:
+        return [it for it in self.done if isinstance(it, tuple)]
+
+    def chosen(self, name: str = "hello") -> tuple[str, ...]:
+        return self.controller.routing_table().choices[name, TARGET].tunnels
+
+    async def until(self, condition: Callable[[], bool]) -> None:
+        """Wait for something to be done to the data plane that makes `condition` true; `running` has the deadline."""
+        while not condition():
+            self.something_done.clear()
+            await self.something_done.wait()
+
+    def _apply(self, table: RoutingTable) -> None:
+        self.done.append(table)
+        self.something_done.set()
+
+    def _abort(self, tunnel: str, forwards: frozenset[str]) -> int:
+        self.done.append((tunnel, forwards))
+        self.something_done.set()
+        return self._sessions
+
+
+async def test_it_is_settled_by_the_kernel_and_by_nothing_else():
+    rig = Rig()
+    rig.controller.post(NamesSeen(addresses={"db.example": ("10.0.0.5",)}))
+    rig.controller.post(Verdict(tunnel="a", cause=Cause.PROBES))
+    async with rig.running():
+        while not rig.controller._queue.empty():
+            await asyncio.sleep(0)
+        assert not rig.controller.settled.is_set()
+        assert rig.done == [], "listeners that open now would turn clients away"
+        rig.controller.post(kernel(a=GOOD, b=GOOD))
+        await rig.controller.settled.wait()
+    assert [table.generation for table in rig.tables] == [1]
+    assert rig.controller.routing_table() is rig.tables[0]
+
+
+async def test_a_kernel_without_any_of_the_devices_settles_it_too():
+    rig = Rig()
+    async with rig.running():
+        rig.controller.post(kernel())
+        await rig.controller.settled.wait()
+    assert rig.chosen() == ()
+
+
+async def test_the_table_comes_before_the_aborts():
+    rig = Rig()
+    async with rig.running():
+        rig.controller.post(kernel(a=GOOD, b=GOOD))
+        rig.controller.post(kernel(a=DOWN, b=GOOD))
+        await rig.until(lambda: bool(rig.aborts))
+    first, second, abort = rig.done
+    assert isinstance(first, RoutingTable)
+    assert isinstance(second, RoutingTable)
+    assert second.choices["hello", TARGET].tunnels == ("b",)
+    assert abort == ("a", frozenset({"hello"}))
+
+
+async def test_evidence_is_weighed_in_order_and_news_of_nothing_does_nothing():
+    rig = Rig()
+    for links in ({"a": GOOD}, {"a": GOOD}, {"a": GOOD, "b": GOOD}, {"a": GOOD, "b": GOOD}, {"b": GOOD}):
+        rig.controller.post(kernel(**links))
+    async with rig.running():
+        await rig.until(lambda: bool(rig.aborts))
+    assert [table.generation for table in rig.tables] == [1, 2, 3]
+    assert [set(table.paths) for table in rig.tables] == [{"a"}, {"a", "b"}, {"b"}]
+
+
+async def test_time_alone_brings_a_tunnel_back_and_ends_its_hold_down():
+    rig = Rig()
+    async with rig.running():
+        for links in ({"a": GOOD, "b": GOOD}, {"a": DOWN, "b": GOOD}, {"a": GOOD, "b": GOOD}):
+            rig.controller.post(kernel(**links))
+        await rig.until(lambda: "a" in rig.controller.routing_table().paths and rig.chosen() == ("b",))
+        rig.clock.now += 1.0  # the second of two looks is due
+        rig.controller.post(NamesSeen(addresses={}))  # wakes it; otherwise it would wait a second of the loop's
+        await rig.until(lambda: rig.chosen() == ("b", "a"))
+        rig.clock.now += 30.0
+        rig.controller.post(NamesSeen(addresses={}))
+        await rig.until(lambda: rig.chosen() == ("a", "b"))
+
+
+async def test_it_wakes_by_itself_when_a_moment_is_due():
+    """On the loop's own clock: nothing is posted after the last look, and nobody waits longer than for `rise`."""
+    tunnels = tuple(
+        TunnelSpec(
+            name=name,
+            kind=TunnelKind.INTERFACE,
+            interface=f"tun-{name}",
+            failback_delay=0.05,
+            health=HealthSettings(interval=0.05, rise=2),
+        )
+        for name in "ab"
+    )
+    seen: list[tuple[str, ...]] = []
     back = asyncio.Event()
 
-    def apply(table):
-        offered.append(table.choices["hello", _TARGET].tunnels)
-        if () in offered and offered[-1] == ("a",):
+    def apply(table: RoutingTable) -> None:
+        seen.append(table.choices["hello", TARGET].tunnels)
+        if len(seen) > 2 and seen[-1] == ("a", "b"):
             back.set()
 
-    controller = Controller((_FORWARD,), (_TUNNEL,), apply=apply, abort=lambda *_: 0, clock=clock)
-    good = LinkFacts(index=7, up=True, carrier=True, mtu=1500, addresses=("10.71.1.2",))
-    for links in ({"tun-a": good}, {}, {"tun-a": good}):
-        controller.post(KernelSeen(snapshot=KernelSnapshot(links=links)))
-    async with asyncio.timeout(2), asyncio.TaskGroup() as group:
-        running = group.create_task(controller.run())
+    controller = Controller((forward("hello"),), tunnels, apply=apply, abort=lambda *_: 0)
+    for links in ({"a": GOOD, "b": GOOD}, {"a": DOWN, "b": GOOD}, {"a": GOOD, "b": GOOD}):
+        controller.post(kernel(**links))
+    async with asyncio.timeout(DEADLINE), asyncio.TaskGroup() as group:
+        task = group.create_task(controller.run())
         await back.wait()
-        running.cancel()
+        task.cancel()
+    assert list(dict.fromkeys(seen)) == [("a", "b"), ("b",), ("b", "a")]
+    assert seen[-1] == ("a", "b")
+
+
+async def test_a_moment_that_goes_by_while_the_controller_works_is_not_missed():
+    """What brings a tunnel back may fall due between weighing one piece of evidence and waiting for the next."""
+    rig = Rig(clock=RunawayClock())
+    for links in ({"a": GOOD}, {}, {"a": GOOD}):
+        rig.controller.post(kernel(**links))
+    async with rig.running():
+        await rig.until(lambda: len(rig.tables) > 2 and rig.chosen() == ("a",))
+
+
+async def test_a_grace_runs_out_by_itself():
+    rig = Rig(forward("hello", down=TunnelDownAction.GRACE, grace=0.05), clock=None)
+    rig.controller._clock = asyncio.get_running_loop().time
+    async with rig.running():
+        rig.controller.post(kernel(a=GOOD, b=GOOD))
+        rig.controller.post(kernel(a=DOWN, b=GOOD))
+        with capture_logs() as logs:
+            await rig.until(lambda: bool(rig.aborts))
+    assert rig.aborts == [("a", frozenset({"hello"}))]
+    transition = next(it for it in logs if it["event"] == "tunnel.transition" and it["new"] == "down")
+    assert transition["sessions_aborted"] == 0
+    assert {"event": "sessions.aborted", "log_level": "warning", "tunnel": "a", "sessions": 3} in logs
+
+
+async def test_what_it_says_and_counts():
+    rig = Rig(*(forward(f"f{number}") for number in range(7)))
+    with capture_logs() as logs:
+        async with rig.running():
+            rig.controller.post(kernel(a=GOOD, b=GOOD))
+            rig.controller.post(kernel(a=DOWN, b=GOOD))
+            await rig.until(lambda: bool(rig.aborts))
+    view = rig.controller.view()
+    assert logs == [
+        {
+            "event": "tunnel.transition",
+            "log_level": "info",
+            "tunnel": tunnel,
+            "old": "unknown",
+            "new": "up",
+            "cause": "first_good",
+            "sessions_aborted": 0,
+        }
+        for tunnel in "ab"
+    ] + [
+        {
+            "event": "tunnel.transition",
+            "log_level": "warning",
+            "tunnel": "a",
+            "old": "up",
+            "new": "down",
+            "cause": "link_down",
+            "sessions_aborted": 3,
+        },
+        {
+            "event": "forward.failover",
+            "log_level": "warning",
+            "from_tunnel": "a",
+            "to_tunnel": "b",
+            "cause": "link_down",
+            "forwards": 7,
+            "names": ["f0", "f1", "f2", "f3", "f4"],
+        },
+    ]
+    assert view.transitions == {
+        ("a", Cause.FIRST_GOOD): 1,
+        ("b", Cause.FIRST_GOOD): 1,
+        ("a", Cause.LINK_DOWN): 1,
+    }
+    assert view.failovers == {(f"f{number}", "a", "b", "link_down"): 1 for number in range(7)}
+    assert [(it.name, it.health) for it in view.tunnels] == [("a", Health.DOWN), ("b", Health.UP)]
+
+
+async def test_moves_of_several_kinds_have_a_line_each():
+    other = ForwardSpec(name="z", ports=forward("z").ports, tunnels=("b", "a"))
+    rig = Rig(forward("x"), other)
+    with capture_logs() as logs:
+        async with rig.running():
+            rig.controller.post(kernel(a=GOOD, b=GOOD))
+            rig.controller.post(kernel(a=DOWN, b=GOOD))
+            rig.controller.post(kernel(b=DOWN, a=DOWN))
+            await rig.until(lambda: rig.aborts[-1:] == [("b", frozenset({"x", "z"}))])
+    moves = Counter((it["from_tunnel"], it["to_tunnel"]) for it in logs if it["event"] == "forward.failover")
+    assert moves == {("a", "b"): 1}, "an outage is no failover"
+    falls = {it["tunnel"]: it["sessions_aborted"] for it in logs if it["log_level"] == "warning" and "tunnel" in it}
+    assert falls == {"a": 3, "b": 3}
+
+
+async def test_the_view_is_of_now_and_nobody_needs_to_run_for_it():
+    rig = Rig()
+    assert rig.controller.view().forwards[0].active is None
+    assert rig.controller.routing_table().generation == 0
+
+
+@pytest.mark.parametrize("broken", ["apply", "abort"])
+async def test_what_the_data_plane_raises_ends_it(broken: str):
+    def fail(*_: object) -> int:
+        raise RuntimeError("no")
+
+    def fine(*_: object) -> int:
+        return 0
+
+    controller = Controller(
+        (forward("hello"),),
+        TUNNELS,
+        apply=fail if broken == "apply" else lambda _: None,
+        abort=fail if broken == "abort" else fine,
+    )
+    controller.post(kernel(a=GOOD, b=GOOD))
+    controller.post(kernel(a=DOWN, b=GOOD))
+    with pytest.raises(RuntimeError, match="no"):
+        async with asyncio.timeout(DEADLINE):
+            await controller.run()
