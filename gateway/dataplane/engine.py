@@ -23,8 +23,8 @@ import structlog
 from gateway.dataplane import sockopt
 from gateway.dataplane.allow import plain_address
 from gateway.dataplane.dialer import Dialer
-from gateway.dataplane.ledger import Ledger
-from gateway.dataplane.listener import Listener
+from gateway.dataplane.ledger import Lane, Ledger
+from gateway.dataplane.listener import Listener, bind
 from gateway.dataplane.messages import AbortTunnel, DialFailed, SessionEnded, Stats
 from gateway.dataplane.pipes import PipePool
 from gateway.dataplane.plan import Attempt, Plan, make_plan
@@ -34,7 +34,7 @@ from gateway.dataplane.reuse import UpstreamReuse
 from gateway.dataplane.session import UNCONNECTED, Phase, Pump, Session, open_session
 from gateway.dataplane.timeouts import overdue
 from gateway.errors import ListenError
-from gateway.model import CloseReason, ConnectResult, DialFailure, Endpoint, PortMap, RoutingTable
+from gateway.model import CloseReason, ConnectResult, DialFailure, Endpoint, ForwardSpec, ListenAddress, RoutingTable
 
 log = structlog.get_logger()
 
@@ -94,11 +94,12 @@ class Engine:
         self._relay = Relay(epoll=self._epoll, pipes=self._pipes, finish=self.finish, splice=options.splice)
         self._dialer = Dialer(host=self, reuse=self._reuse, proof=self._proof, on_failure=self._dial_failed)
         self._table: RoutingTable | None = None
-        self._listeners: dict[PortMap, Listener] = {}
+        self._listeners: dict[ListenAddress, Listener] = {}
+        self._draining = False
         self._accept_pauses = 0
         self._resume_timer: asyncio.TimerHandle | None = None
         self._dial_timer: asyncio.TimerHandle | None = None
-        self._turn_is_due = False
+        self._next_turn: asyncio.Handle | None = None
         self._sweep_timer = self._loop.call_later(_SWEEP_SECONDS, self._sweep)
         self._relay.tick = int(monotonic())
         self._loop.add_reader(self._epoll.fileno(), self._turn)
@@ -116,9 +117,10 @@ class Engine:
             if tunnel.path != table.paths.get(name):
                 tunnel.path = table.paths.get(name)
                 tunnel.proven_in_batch = -1
-                for lane in self._ledger.lanes_of(name):
-                    self._reuse.flush(lane.spares4)
-                    self._reuse.flush(lane.spares6)
+        for lane in self._ledger.lanes():
+            if lane.path is not lane.tunnel.path or lane.spec is not lane.forward.spec:
+                lane.path, lane.spec = lane.tunnel.path, lane.forward.spec
+                self._flush(lane)
         self._dialer.withdraw(lambda attempt, plan: attempt in plan.attempts())
         self._after_dials()
 
@@ -136,6 +138,7 @@ class Engine:
 
     def drain(self) -> None:
         """See `DataPlane.drain`."""
+        self._draining = True
         for listener in self._listeners.values():
             self._close_listener(listener)
         self._listeners.clear()
@@ -146,13 +149,11 @@ class Engine:
         doomed = list(self._ledger.sessions())
         for session in doomed:
             self.finish(session, CloseReason.DRAIN)
-        for tunnel in self._ledger.tunnels:
-            for lane in self._ledger.lanes_of(tunnel):
-                self._reuse.flush(lane.spares4)
-                self._reuse.flush(lane.spares6)
-        for timer in (self._sweep_timer, self._dial_timer, self._resume_timer):
-            if timer is not None:
-                timer.cancel()
+        for lane in self._ledger.lanes():
+            self._flush(lane)
+        for handle in (self._sweep_timer, self._dial_timer, self._resume_timer, self._next_turn):
+            if handle is not None:
+                handle.cancel()
         self._loop.remove_reader(self._epoll.fileno())
         self._epoll.close()
         self._pipes.close()
@@ -167,13 +168,14 @@ class Engine:
 
     def _turn(self) -> None:
         """Serve what is ready, then what was left over, then perhaps wait a little for more."""
-        self._turn_is_due = False
+        if self._next_turn is not None:  # this one came first, woken by the epoll: never two for one
+            self._next_turn.cancel()
+            self._next_turn = None
         self._serve()
         if self._busy_poll:
             self._spin()
-        if self._relay.unfinished and not self._turn_is_due:
-            self._turn_is_due = True
-            self._loop.call_soon(self._turn)
+        if self._relay.unfinished:
+            self._next_turn = self._loop.call_soon(self._turn)
         if self._dialer.dialling and self._dial_timer is None:
             self._after_dials()
 
@@ -219,7 +221,11 @@ class Engine:
                     log.exception("session.failed", forward=session.plan.forward.spec.name)
                     self.finish(session, CloseReason.ERROR)
             elif type(source) is Listener:
-                source.accept()
+                try:
+                    source.accept()
+                except Exception:  # here too: the rest of the batch is somebody else's, and comes only once
+                    log.exception("session.failed", forward=source.forward.spec.name)
+                    self.pause_accepting("error")
         for left_over in unfinished:
             session = left_over.session
             if session.phase is _RELAYING:
@@ -273,13 +279,15 @@ class Engine:
         if self._on_session_ended is not None:
             self._on_session_ended(_ended_without_upstream(plan, address, result, 0.0))
 
-    def give_up(self, session: Session) -> None:
+    def give_up(self, session: Session, reason: CloseReason | None = None) -> None:
         """See `dialer.Host`."""
         plan = session.plan
         plan.forward.results[ConnectResult.DIAL_FAILED] += 1
         if self._on_session_ended is not None and session.client is not None:
             waited = monotonic() - session.accepted_at
-            self._on_session_ended(_ended_without_upstream(plan, session.client, ConnectResult.DIAL_FAILED, waited))
+            self._on_session_ended(
+                _ended_without_upstream(plan, session.client, ConnectResult.DIAL_FAILED, waited, reason)
+            )
         session.phase = _ENDED
         self.sessions -= 1
         plan.forward.active -= 1
@@ -317,7 +325,8 @@ class Engine:
             sockopt.close_with_reset(client)
         if upstream is not UNCONNECTED:
             sources[upstream.fileno()] = None
-            reusable = attempt.path is lane.tunnel.path and reason not in _NO_REUSE
+            same = attempt.path is lane.tunnel.path and session.plan.spec is lane.forward.spec
+            reusable = same and reason not in _NO_REUSE
             if reason is _EOF:
                 if not (reusable and sockopt.is_closed(upstream) and self._reuse.keep(upstream, attempt.spares)):
                     upstream.close()
@@ -343,9 +352,12 @@ class Engine:
             upstream.close()
 
     def current_plan(self, session: Session) -> Plan:
-        """See `dialer.Host`. A listener that is gone offers what it offered last."""
-        listener = self._listeners.get(session.plan.ports)
-        return session.plan if listener is None else self.plan_for(listener)
+        """See `dialer.Host`. A listener that is gone, or serves something else, offers what it offered."""
+        plan = session.plan
+        listener = self._listeners.get(plan.ports.listen)
+        if listener is None or listener.forward is not plan.forward or listener.ports != plan.ports:
+            return plan
+        return self.plan_for(listener)
 
     def plan_for(self, listener: Listener) -> Plan:
         """See `listener.Host`. Worked out when first needed under a table: most listeners sleep through most tables."""
@@ -394,27 +406,27 @@ class Engine:
 
     def _open_and_close_listeners(self, table: RoutingTable) -> None:
         """Bind what is new, or raise ListenError and change nothing; then close what is gone."""
-        wanted = {ports: forward for forward in table.forwards for ports in forward.ports}
-        opened: dict[PortMap, Listener] = {}
-        failures: list[tuple[str, str, str]] = []
-        for ports, forward in wanted.items():
-            if ports not in self._listeners:
-                try:
-                    opened[ports] = Listener(self, self._ledger.forward(forward), ports)
-                except OSError as error:
-                    failures.append((f'forward "{forward.name}"', str(ports.listen), error.strerror or str(error)))
-        if failures:
-            for listener in opened.values():
-                listener.close()
-            raise ListenError(failures)
-        for ports in self._listeners.keys() - wanted.keys():
-            self._close_listener(self._listeners.pop(ports))
+        forwards = () if self._draining else table.forwards
+        wanted = {ports.listen: forward for forward in forwards for ports in forward.ports}
+        opened = _bind_all({listen: wanted[listen] for listen in wanted.keys() - self._listeners.keys()})
+        for listen in self._listeners.keys() - wanted.keys():
+            self._close_listener(self._listeners.pop(listen))
         for forward in table.forwards:
-            self._ledger.forward(forward)
-        for ports, listener in opened.items():
-            self._listeners[ports] = listener
-            self._found_by(listener.socket.fileno(), listener)
-            self._epoll.register(listener.socket.fileno(), select.EPOLLIN)
+            entry = self._ledger.forward(forward)
+            for ports in forward.ports:
+                if (listener := self._listeners.get(ports.listen)) is not None:
+                    listener.serve(entry, ports)
+                elif ports.listen in opened:
+                    self._open_listener(Listener(self, opened[ports.listen], entry, ports))
+
+    def _open_listener(self, listener: Listener) -> None:
+        self._listeners[listener.ports.listen] = listener
+        self._found_by(listener.socket.fileno(), listener)
+        self._epoll.register(listener.socket.fileno(), select.EPOLLIN if self._resume_timer is None else 0)
+
+    def _flush(self, lane: Lane) -> None:
+        self._reuse.flush(lane.spares4)
+        self._reuse.flush(lane.spares6)
 
     def _close_listener(self, listener: Listener) -> None:
         self.sources[listener.socket.fileno()] = None
@@ -445,6 +457,22 @@ class Engine:
             self.finish(session, reason)
 
 
+def _bind_all(forwards: dict[ListenAddress, ForwardSpec]) -> dict[ListenAddress, Socket]:
+    """A listening socket for each address. All or none: raises ListenError with every failure, and nothing is open."""
+    opened: dict[ListenAddress, Socket] = {}
+    failures: list[tuple[str, str, str]] = []
+    for listen, forward in forwards.items():
+        try:
+            opened[listen] = bind(listen, forward)
+        except OSError as error:
+            failures.append((f'forward "{forward.name}"', str(listen), error.strerror or str(error)))
+    if failures:
+        for sock in opened.values():
+            sock.close()
+        raise ListenError(sorted(failures))
+    return opened
+
+
 def _ended(session: Session, reason: CloseReason) -> SessionEnded:
     """The line for the session log."""
     host, port = (session.client or ("", 0))[:2]  # of IPv6 it is a tuple of four
@@ -464,7 +492,7 @@ def _ended(session: Session, reason: CloseReason) -> SessionEnded:
 
 
 def _ended_without_upstream(
-    plan: Plan, client: tuple[str, int], result: ConnectResult, duration: float
+    plan: Plan, client: tuple[str, int], result: ConnectResult, duration: float, reason: CloseReason | None = None
 ) -> SessionEnded:
     return SessionEnded(
         forward=plan.forward.spec.name,
@@ -473,7 +501,7 @@ def _ended_without_upstream(
         target=str(plan.ports.target),
         tunnel=None,
         result=result,
-        reason=None,
+        reason=reason,
         to_target=0,
         to_client=0,
         duration=duration,

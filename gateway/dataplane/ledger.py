@@ -53,13 +53,29 @@ class ForwardEntry:
 
 
 class Lane:
-    """One forward through one tunnel. `spares4` and `spares6` are disconnected upstreams (see `reuse`)."""
+    """One forward through one tunnel. `spares4` and `spares6` are disconnected upstreams (see `reuse`).
 
-    __slots__ = ("failures", "forward", "sessions", "spares4", "spares6", "to_client", "to_target", "tunnel")
+    `path` and `spec` are what the spares were made for: their device, and their options.
+    """
+
+    __slots__ = (
+        "failures",
+        "forward",
+        "path",
+        "sessions",
+        "spares4",
+        "spares6",
+        "spec",
+        "to_client",
+        "to_target",
+        "tunnel",
+    )
 
     def __init__(self, forward: ForwardEntry, tunnel: TunnelEntry) -> None:
         self.forward = forward
         self.tunnel = tunnel
+        self.path = tunnel.path
+        self.spec = forward.spec
         self.sessions: set[Session] = set()
         self.spares4: Spares = []
         self.spares6: Spares = []
@@ -101,6 +117,10 @@ class Ledger:
         if lane is None:
             lane = self._lanes[key] = Lane(forward, tunnel)
         return lane
+
+    def lanes(self) -> Iterable[Lane]:
+        """Every lane."""
+        return self._lanes.values()
 
     def lanes_of(self, tunnel: str, forwards: Iterable[str] | None = None) -> list[Lane]:
         """The lanes through `tunnel`; only those of `forwards`, if given."""

@@ -11,7 +11,7 @@ from typing import Final, Protocol
 from gateway.dataplane import sockopt
 from gateway.dataplane.ledger import ForwardEntry
 from gateway.dataplane.plan import Attempt, Plan
-from gateway.model import ConnectResult, ListenAddress, PortMap
+from gateway.model import ConnectResult, ForwardSpec, ListenAddress, PortMap
 
 _BACKLOG: Final = 65_535  # the kernel takes the smaller of this and net.core.somaxconn
 _CLIENTS_A_TURN: Final = range(64)
@@ -58,18 +58,30 @@ class Host(Protocol):
 
 
 class Listener:
-    """Owns its socket, from construction (which binds it: raises OSError) to `close`."""
+    """Serves one listen address for as long as the routing table has it, whatever forward it belongs to."""
 
-    __slots__ = ("_host", "family", "forward", "generation", "plan", "ports", "socket")
+    __slots__ = ("_host", "_spec", "family", "forward", "generation", "plan", "ports", "socket")
 
-    def __init__(self, host: Host, forward: ForwardEntry, ports: PortMap) -> None:
+    def __init__(self, host: Host, sock: Socket, forward: ForwardEntry, ports: PortMap) -> None:
+        """Takes ownership of `sock`, which `bind` made for this forward."""
         self._host = host
+        self._spec = forward.spec
         self.forward = forward
         self.ports = ports
         self.plan: Plan | None = None
         self.generation = -1
-        self.socket = bind(ports.listen, forward)
-        self.family = int(self.socket.family)
+        self.socket = sock
+        self.family = int(sock.family)
+
+    def serve(self, forward: ForwardEntry, ports: PortMap) -> None:
+        """Take later clients for `forward`, whose specification may be a new one; `ports` has the same address."""
+        self.forward = forward
+        self.ports = ports
+        self.plan = None
+        if self._spec is not forward.spec:
+            if self._spec.keepalive != forward.spec.keepalive:
+                sockopt.set_keepalive(self.socket, forward.spec.keepalive)
+            self._spec = forward.spec
 
     def accept(self) -> None:
         """Accept who is waiting, a bounded number, and send each on its way."""
@@ -107,8 +119,8 @@ class Listener:
         self.socket.close()
 
 
-def bind(listen: ListenAddress, forward: ForwardEntry) -> Socket:
-    """A listening socket on `listen`, now the caller's. Raises OSError.
+def bind(listen: ListenAddress, forward: ForwardSpec) -> Socket:
+    """A listening socket on `listen` with the options of `forward`, now the caller's. Raises OSError.
 
     Without a host it takes IPv4 and IPv6 in one socket; where the kernel has no IPv6, IPv4.
     """
@@ -120,12 +132,12 @@ def bind(listen: ListenAddress, forward: ForwardEntry) -> Socket:
         return _bind(ListenAddress("0.0.0.0", listen.port), forward)  # noqa: S104 - what the operator asked for
 
 
-def _bind(listen: ListenAddress, forward: ForwardEntry) -> Socket:
+def _bind(listen: ListenAddress, forward: ForwardSpec) -> Socket:
     host = "::" if listen.host is None else listen.host
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     sock = Socket(family, _STREAM | socket.SOCK_CLOEXEC | socket.SOCK_NONBLOCK, 0)
     try:
-        sockopt.prepare_listener(sock, forward.spec)
+        sockopt.prepare_listener(sock, forward)
         if family == socket.AF_INET6:
             sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, listen.host is not None)
         sock.bind((host, listen.port))

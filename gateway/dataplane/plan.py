@@ -40,12 +40,13 @@ class Attempt:
 class Plan:
     """What is to be tried for one port map of a forward, in order."""
 
-    __slots__ = ("_attempts", "balance", "forward", "last_resort", "ports")
+    __slots__ = ("_attempts", "balance", "forward", "last_resort", "ports", "spec")
 
     def __init__(
         self, *, forward: ForwardEntry, ports: PortMap, attempts: tuple[Attempt, ...], last_resort: bool
     ) -> None:
         self.forward = forward
+        self.spec = forward.spec  # as of now: the forward may get another one
         self.ports = ports
         self.last_resort = last_resort
         self.balance = forward.spec.policy is ForwardPolicy.BALANCE

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import errno
 import os
 import pathlib
 import random
@@ -238,12 +239,12 @@ class Rig:
         return thing
 
     async def connect(self, endpoint: Endpoint, source: str | None = None) -> Peer:
+        """A client. On loopback the kernel has answered when this returns; what it answered shows at the first call."""
         family = socket.AF_INET6 if ":" in endpoint.host else socket.AF_INET
         peer = self.owns(Peer(socket.socket(family)))
         if source is not None:
             peer.sock.bind((source, 0))
-        async with asyncio.timeout(DEADLINE):
-            await asyncio.get_running_loop().sock_connect(peer.sock, tuple(endpoint))
+        assert peer.sock.connect_ex(tuple(endpoint)) in (0, errno.EINPROGRESS)
         return peer
 
     def target(self, host: str = "127.0.0.1", port: int = 0, backlog: int = 4096) -> Target:
