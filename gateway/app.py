@@ -14,7 +14,6 @@ import asyncio
 import gc
 import signal
 from collections.abc import Coroutine, Mapping
-from dataclasses import replace
 from time import monotonic, time
 from typing import Any, Final
 
@@ -72,7 +71,6 @@ class Gateway:
         self._killed = asyncio.Event()
         self._phase = Phase.STARTING
         self._dial_log = Throttle(seconds=1.0)
-        self._accepting = True
         self._watched: Mapping[str, tuple[str, ...]] = {}
         self._drivers = {spec.name: driver_for(spec) for spec in config.tunnels}
         self._lookups: frozenset[tuple[str, str]] = frozenset()
@@ -160,15 +158,11 @@ class Gateway:
         try:
             async with asyncio.timeout(spec.drain_timeout):
                 await _first(self._killed, timeout=spec.drain_delay)
-                self._close_listeners()
+                self._engine.drain()
                 while self._engine.sessions and not self._killed.is_set():
                     await _first(self._killed, timeout=_DRAIN_CHECK_SECONDS)
         except TimeoutError:
             log.warning("gateway.drain_timed_out", sessions=self._engine.sessions)
-
-    def _close_listeners(self) -> None:
-        self._accepting = False
-        self._engine.drain()
 
     def _on_signal(self, number: signal.Signals) -> None:
         if self._stopping.is_set():
@@ -184,8 +178,7 @@ class Gateway:
     # ------------------------------------------------------------ introductions
 
     def _apply(self, table: RoutingTable) -> None:
-        # Tunnels rise and fall during a drain, too; listeners that were closed for it stay closed.
-        self._engine.apply(table if self._accepting else replace(table, forwards=()))
+        self._engine.apply(table)
         if table.addresses is not self._watched:  # with 10,000 forwards not something to do at every failover
             self._watch(table)
 

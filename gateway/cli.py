@@ -8,20 +8,21 @@ from __future__ import annotations
 
 import json
 import os
-import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, NoReturn
+from typing import TYPE_CHECKING, Annotated, Final, NoReturn
 
 import typer
 
 from gateway import __version__
 from gateway.errors import ConfigError
 from gateway.observe.choices import LogFormat, LogLevel
+from gateway.observe.streams import open_missing
 
 if TYPE_CHECKING:
     from gateway.model import Config
 
 GOOD, FAILED, BAD_CONFIGURATION = 0, 1, 2
+_WIDE: Final = 160  # columns of what is written to a file or a pipe
 
 app = typer.Typer(
     name="gateway",
@@ -85,11 +86,11 @@ def check(file: Annotated[Path, typer.Argument(metavar="FILE", help="The TOML fi
 
     from gateway.config.plan import render  # noqa: PLC0415
 
-    loaded = _load(file)
-    console = Console(width=None if sys.stdout.isatty() else 160)
-    console.print(render(loaded))
-    for warning in loaded.warnings:
-        typer.echo(f"warning: {warning}", err=True)
+    plan = render(_load(file))
+    console = Console()
+    if not console.is_terminal:
+        console.width = _WIDE
+    console.print(plan)
 
 
 @app.command()
@@ -143,4 +144,5 @@ def _fail(message: str, code: int) -> NoReturn:
 
 def main() -> None:
     """The entry point of the package."""
+    open_missing()
     app()
