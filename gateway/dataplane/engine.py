@@ -296,12 +296,14 @@ class Engine:
         sockopt.close_with_reset(client)
         del session.up.twin, session.down.twin, session.up, session.down
 
-    def finish(self, session: Session, reason: CloseReason) -> None:  # noqa: C901 - see `_serve`
+    def finish(self, session: Session, reason: CloseReason) -> None:
         """End a session, whatever its state, exactly once: an orderly end only for EOF, RST for everything else."""
         if session.phase is _ENDED:
             return
         if session.phase is _DIALLING:
             self._dialer.abandon(session)
+            self.give_up(session, reason)
+            return
         up, down, attempt = session.up, session.down, session.attempt
         client, upstream, lane = up.source, down.source, attempt.lane
         lane.sessions.discard(session)
@@ -323,15 +325,14 @@ class Engine:
             client.close()
         else:
             sockopt.close_with_reset(client)
-        if upstream is not UNCONNECTED:
-            sources[upstream.fileno()] = None
-            same = attempt.path is lane.tunnel.path and session.plan.spec is lane.forward.spec
-            reusable = same and reason not in _NO_REUSE
-            if reason is _EOF:
-                if not (reusable and sockopt.is_closed(upstream) and self._reuse.keep(upstream, attempt.spares)):
-                    upstream.close()
-            elif not (reusable and self._reuse.keep(upstream, attempt.spares)):
-                sockopt.close_with_reset(upstream)
+        sources[upstream.fileno()] = None
+        same = attempt.path is lane.tunnel.path and session.plan.spec is lane.forward.spec
+        reusable = same and reason not in _NO_REUSE
+        if reason is _EOF:
+            if not (reusable and sockopt.is_closed(upstream) and self._reuse.keep(upstream, attempt.spares)):
+                upstream.close()
+        elif not (reusable and self._reuse.keep(upstream, attempt.spares)):
+            sockopt.close_with_reset(upstream)
         del session.up, session.down, up.twin, down.twin  # cycles, cut: the memory goes now, not at a collection
 
     # ------------------------------------------------------------ what the dialer and the listeners ask for

@@ -60,7 +60,8 @@ class DialFailed:
 class SessionEnded:
     """One finished session, for the session log. Durations in seconds, from accept to end.
 
-    A client that never got an upstream has `reason=None` and `result` other than OK.
+    A client that never got an upstream has a `result` other than OK, and a `reason` only if something else than the
+    dial ended it: the client itself, or the gateway's own end.
     """
 
     forward: str

@@ -19,6 +19,7 @@ import socket
 from collections.abc import Callable
 from typing import Final
 
+from gateway.dataplane.native import unread
 from gateway.dataplane.pipes import Pipe, PipePool
 from gateway.dataplane.session import Phase, Pump, Session
 from gateway.model import CloseReason
@@ -111,11 +112,16 @@ class Relay:
     def source_failed(self, pump: Pump) -> None:
         """The kernel reported an error on `pump.source`: the session ends for the reason that the error is.
 
-        What the target had sent before the error is delivered first, as far as the client takes it. A client that
-        resets threw its own bytes away; its error is not even asked for while keepalive cannot be what failed.
+        What came before the error is delivered first, as far as the sink takes it. By far the most frequent case, a
+        client that resets with nothing left to deliver, is not asked for its error while that can only be RST: as long
+        as keepalive has not had the time to fail.
         """
         session = pump.session
-        if pump is session.up and self.tick - session.last_active < session.plan.forward.spec.keepalive.idle:
+        if (
+            pump is session.up
+            and self.tick - session.last_active < session.plan.forward.spec.keepalive.idle
+            and not unread(pump.source.fileno())
+        ):
             self._finish(session, CloseReason.CLIENT_RESET)
             return
         error = self._salvage(pump) or OSError(pump.source.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR), "")

@@ -14,12 +14,9 @@ Two traps, each behind a regression test:
 
 from __future__ import annotations
 
-import ctypes
 from _socket import socket as Socket  # noqa: N812
-from typing import Final
 
-_AF_UNSPEC: Final = bytes(16)  # a zeroed struct sockaddr: sa_family AF_UNSPEC
-_connect = ctypes.PyDLL(None).connect  # PyDLL: the call is too short to be worth releasing the GIL for
+from gateway.dataplane.native import disconnect
 
 Spares = list[Socket]
 """Disconnected sockets of one lane and address family, ready to connect."""
@@ -40,7 +37,7 @@ class UpstreamReuse:
 
     def keep(self, sock: Socket, spares: Spares) -> bool:
         """Dissolve the association of `sock` and keep it for `spares`; False: not kept, the caller closes it."""
-        if self.kept >= self._capacity or _connect(sock.fileno(), _AF_UNSPEC, 16) != 0:
+        if self.kept >= self._capacity or not disconnect(sock.fileno()):
             return False
         self.kept += 1
         spares.append(sock)

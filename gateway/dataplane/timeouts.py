@@ -17,10 +17,10 @@ def overdue(session: Session, tick: int) -> CloseReason | None:
     """
     if session.phase is not Phase.RELAYING:
         return None
-    quiet = tick - session.last_active
+    quiet = tick - session.last_active - 1  # both are rounded down: this much for certain
     spec = session.plan.forward.spec
-    if session.up.ended is not session.down.ended and quiet > spec.half_close_timeout:
+    if session.up.ended is not session.down.ended and quiet >= spec.half_close_timeout:
         return CloseReason.HALF_CLOSE_TIMEOUT
-    if quiet > spec.idle_timeout:
+    if quiet >= spec.idle_timeout:
         return CloseReason.IDLE
     return None
