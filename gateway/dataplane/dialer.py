@@ -32,6 +32,8 @@ if TYPE_CHECKING:  # a listener knows the engine, as a dialer does; neither need
     from gateway.dataplane.listener import Listener
 
 _NONBLOCKING_STREAM: Final = int(socket.SOCK_STREAM | socket.SOCK_NONBLOCK | socket.SOCK_CLOEXEC)
+_TCP: Final = int(socket.IPPROTO_TCP)
+_TCP_MAXSEG: Final = int(socket.TCP_MAXSEG)
 _FAILED_EVENTS: Final = select.EPOLLERR | select.EPOLLHUP
 _RELAYING: Final = Phase.RELAYING
 _OK: Final = ConnectResult.OK
@@ -96,6 +98,8 @@ class Dialer:
             if spares:  # registered already, and its descriptor has its place
                 upstream = spares.pop()
                 self._reuse.kept -= 1
+                if attempt.path.mss is not None:  # the one option that went with the old connection
+                    upstream.setsockopt(_TCP, _TCP_MAXSEG, attempt.path.mss)
                 code = upstream.connect_ex(attempt.address)
                 session.down.source = upstream
                 self._sources[upstream.fileno()] = session.down

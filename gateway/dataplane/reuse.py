@@ -8,8 +8,8 @@ Two traps, each behind a regression test:
 - The disconnect leaves an EPOLLERR behind (tcp_disconnect() sets sk_err). Used again in the same batch of events, the
   socket would have the new session killed by it: so the engine ignores all events of a session in the batch in which
   its upstream was connected.
-- A source port chosen by the kernel goes with the association, but TCP_MAXSEG stays: spares belong to one lane, and
-  die with its path (`flush`).
+- The source port that the kernel chose goes with the association, and so does TCP_MAXSEG, which is set again; all else
+  stays: spares belong to one lane, and die with its path and its options (`flush`).
 """
 
 from __future__ import annotations
