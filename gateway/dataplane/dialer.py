@@ -14,19 +14,18 @@ import errno
 import select
 import socket
 from _socket import socket as Socket  # noqa: N812
-from bisect import bisect_left
 from collections.abc import Callable
 from time import monotonic
 from typing import TYPE_CHECKING, Final, Protocol
 
 from gateway.dataplane import sockopt
-from gateway.dataplane.ledger import CONNECT_BOUNDS, TunnelEntry
+from gateway.dataplane.ledger import TunnelEntry
 from gateway.dataplane.plan import Attempt, Plan
 from gateway.dataplane.proof import PathProof
 from gateway.dataplane.proxy_protocol import proxy_header
 from gateway.dataplane.reuse import UpstreamReuse
 from gateway.dataplane.session import Phase, Pump, Session
-from gateway.model import CloseReason, ConnectResult, DialFailure, Endpoint, Path, ProxyProtocol
+from gateway.model import CloseReason, DialFailure, Endpoint, Path, ProxyProtocol
 
 if TYPE_CHECKING:  # a listener knows the engine, as a dialer does; neither needs the other
     from gateway.dataplane.listener import Listener
@@ -36,7 +35,8 @@ _TCP: Final = int(socket.IPPROTO_TCP)
 _TCP_MAXSEG: Final = int(socket.TCP_MAXSEG)
 _FAILED_EVENTS: Final = select.EPOLLERR | select.EPOLLHUP
 _RELAYING: Final = Phase.RELAYING
-_OK: Final = ConnectResult.OK
+_WRITABLE: Final = select.EPOLLOUT
+_UNDER_WAY: Final = frozenset({0, errno.EINPROGRESS})
 _NO_HEADER: Final = ProxyProtocol.NONE
 
 
@@ -89,11 +89,12 @@ class Dialer:
         lane.sessions.add(session)
         self.dialling[session] = None
         batch = self._host.batch
-        if tunnel.proven_in_batch != batch and not self._prove(tunnel, attempt.path, batch):
+        path = attempt.path
+        if path is not tunnel.path or (tunnel.proven_in_batch != batch and not self._prove(tunnel, path, batch)):
             self.failed(session, DialFailure.NOT_PROVEN)
             return
         session.dial_batch = batch
-        spares = attempt.spares
+        spares = attempt.spares.sockets
         try:
             if spares:  # registered already, and its descriptor has its place
                 upstream = spares.pop()
@@ -109,7 +110,7 @@ class Dialer:
                 self._host.adopt_upstream(session, upstream)
         except OSError as error:
             code = error.errno or errno.EIO
-        if code not in (errno.EINPROGRESS, 0):
+        if code not in _UNDER_WAY:
             self.failed(session, _reason(code))
 
     def on_upstream(self, session: Session, events: int) -> bool:
@@ -118,17 +119,12 @@ class Dialer:
             code = session.down.source.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
             self.failed(session, _reason(code))
             return False
-        if not events & select.EPOLLOUT:
+        if not events & _WRITABLE:
             return False
         del self.dialling[session]
-        lane = session.attempt.lane
-        forward, tunnel = lane.forward, lane.tunnel
-        seconds = self._host.now - session.dialled_at
-        tunnel.connect_counts[bisect_left(CONNECT_BOUNDS, seconds)] += 1
-        tunnel.connect_seconds += seconds
-        forward.results[_OK] += 1
+        session.attempt.lane.tunnel.dial_times.append(self._host.now - session.dialled_at)
         session.phase = _RELAYING
-        return forward.spec.proxy_protocol is _NO_HEADER or self._send_header(session)
+        return session.plan.spec.proxy_protocol is _NO_HEADER or self._send_header(session)
 
     def failed(self, session: Session, reason: DialFailure) -> None:
         """The attempt under way failed: count it, go on to the next, or give up."""
@@ -156,16 +152,22 @@ class Dialer:
             if session in self.dialling and now >= self._deadline(session):
                 self.failed(session, DialFailure.TIMED_OUT)
 
-    def withdraw(self, offered: Callable[[Attempt, Plan], bool]) -> None:
-        """Fail the attempts that the sessions' plans no longer offer: their tunnel has fallen."""
+    def withdraw(self) -> None:
+        """Fail the attempts that the present table no longer offers: their tunnel has fallen, or has a new device."""
         for session in list(self.dialling):
-            if session in self.dialling and not offered(session.attempt, self._host.current_plan(session)):
+            if session in self.dialling and not self._offered(session):
                 self.failed(session, DialFailure.TUNNEL_DOWN)
 
     # ------------------------------------------------------------ parts
 
+    def _offered(self, session: Session) -> bool:
+        """Whether what `session` dials is still to be dialled; a plan from before the table may offer a dead path."""
+        attempt = session.attempt
+        is_path = attempt.path is attempt.lane.tunnel.path
+        return is_path and attempt in self._host.current_plan(session).attempts()
+
     def _prove(self, tunnel: TunnelEntry, path: Path, batch: int) -> bool:
-        if tunnel.path is not path or self._proof.refusal(path) is not None:
+        if self._proof.refusal(path) is not None:
             return False
         tunnel.proven_in_batch = batch
         return True

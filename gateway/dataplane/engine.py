@@ -30,7 +30,7 @@ from gateway.dataplane.pipes import PipePool
 from gateway.dataplane.plan import Attempt, Plan, make_plan
 from gateway.dataplane.proof import PathProof
 from gateway.dataplane.relay import CLIENT_EVENTS, SOCKET_EVENTS, Relay
-from gateway.dataplane.reuse import UpstreamReuse
+from gateway.dataplane.reuse import Spares, UpstreamReuse
 from gateway.dataplane.session import UNCONNECTED, Phase, Pump, Session, open_session
 from gateway.dataplane.timeouts import overdue
 from gateway.errors import ListenError
@@ -39,6 +39,7 @@ from gateway.model import CloseReason, ConnectResult, DialFailure, Endpoint, For
 log = structlog.get_logger()
 
 _ERROR: Final = select.EPOLLERR
+_IN: Final = select.EPOLLIN
 _READABLE: Final = select.EPOLLIN | select.EPOLLHUP | select.EPOLLRDHUP
 _UNUSUAL: Final = select.EPOLLERR | select.EPOLLHUP | select.EPOLLRDHUP | select.EPOLLPRI
 _WRITABLE: Final = select.EPOLLOUT
@@ -121,7 +122,7 @@ class Engine:
             if lane.path is not lane.tunnel.path or lane.spec is not lane.forward.spec:
                 lane.path, lane.spec = lane.tunnel.path, lane.forward.spec
                 self._flush(lane)
-        self._dialer.withdraw(lambda attempt, plan: attempt in plan.attempts())
+        self._dialer.withdraw()
         self._after_dials()
 
     def abort(self, order: AbortTunnel) -> int:
@@ -204,17 +205,18 @@ class Engine:
                 session = source.session
                 try:
                     if session.phase is _RELAYING:
+                        twin = source.twin
                         if event & _UNUSUAL:
                             if event & _ERROR:
                                 self._relay.source_failed(source)
                                 continue
                             source.read_on = True
-                        if event & _READABLE and source.carry is None and source.pipe is None and not source.ended:
+                            if source.held is None and not source.ended:
+                                pump(source)
+                        elif event & _IN and source.held is None:
                             pump(source)
-                        if event & _WRITABLE and session.phase is _RELAYING:
-                            twin = source.twin
-                            if twin.carry is not None or twin.pipe is not None:
-                                pump(twin)
+                        if event & _WRITABLE and twin.held is not None:  # after an end there is nothing held
+                            pump(twin)
                     elif session.phase is _DIALLING and session.dial_batch != self.batch:
                         self._while_dialling(source, session, event)
                 except Exception:  # the boundary of one connection: a bug ends it, and no other
@@ -315,10 +317,9 @@ class Engine:
         session.phase = _ENDED
         self.sessions -= 1
         lane.forward.active -= 1
-        if up.pipe is not None:
-            self._pipes.give_back(up.pipe)
-        if down.pipe is not None:
-            self._pipes.give_back(down.pipe)
+        if up.held is not None or down.held is not None:
+            self._relay.let_go(up)
+            self._relay.let_go(down)
         sources = self.sources
         sources[client.fileno()] = None
         if reason is _EOF or reason is _CLIENT_RESET:
@@ -326,12 +327,10 @@ class Engine:
         else:
             sockopt.close_with_reset(client)
         sources[upstream.fileno()] = None
-        same = attempt.path is lane.tunnel.path and session.plan.spec is lane.forward.spec
-        reusable = same and reason not in _NO_REUSE
         if reason is _EOF:
-            if not (reusable and sockopt.is_closed(upstream) and self._reuse.keep(upstream, attempt.spares)):
+            if not (sockopt.is_closed(upstream) and self._reuse.keep(upstream, attempt.spares)):
                 upstream.close()
-        elif not (reusable and self._reuse.keep(upstream, attempt.spares)):
+        elif reason in _NO_REUSE or not self._reuse.keep(upstream, attempt.spares):
             sockopt.close_with_reset(upstream)
         del session.up, session.down, up.twin, down.twin  # cycles, cut: the memory goes now, not at a collection
 
@@ -350,7 +349,7 @@ class Engine:
         if upstream is not UNCONNECTED:
             self.sources[upstream.fileno()] = None
             session.down.source = UNCONNECTED
-            upstream.close()
+            sockopt.close_with_reset(upstream)  # it may be connected already: then the target must not see an end
 
     def current_plan(self, session: Session) -> Plan:
         """See `dialer.Host`. A listener that is gone, or serves something else, offers what it offered."""
@@ -426,8 +425,9 @@ class Engine:
         self._epoll.register(listener.socket.fileno(), select.EPOLLIN if self._resume_timer is None else 0)
 
     def _flush(self, lane: Lane) -> None:
-        self._reuse.flush(lane.spares4)
-        self._reuse.flush(lane.spares6)
+        self._reuse.retire(lane.spares4)
+        self._reuse.retire(lane.spares6)
+        lane.spares4, lane.spares6 = Spares(), Spares()
 
     def _close_listener(self, listener: Listener) -> None:
         self.sources[listener.socket.fileno()] = None
@@ -453,6 +453,8 @@ class Engine:
     def _sweep(self) -> None:
         """Once a second: the clock of the hot path, and the sessions whose time is over."""
         self._sweep_timer = self._loop.call_later(_SWEEP_SECONDS, self._sweep)
+        for tunnel in self._ledger.tunnels.values():
+            tunnel.fold()
         tick = self._relay.tick = int(monotonic())
         for session, reason in [(s, why) for s in self._ledger.sessions() if (why := overdue(s, tick)) is not None]:
             self.finish(session, reason)

@@ -11,7 +11,6 @@ from ipaddress import ip_address
 from typing import Final
 
 from gateway.dataplane.ledger import ForwardEntry, Lane, Ledger
-from gateway.dataplane.reuse import Spares
 from gateway.model import NO_CHOICE, ForwardPolicy, Path, PortMap, RoutingTable
 
 _AF_INET: Final = int(socket.AF_INET)
@@ -19,7 +18,10 @@ _AF_INET6: Final = int(socket.AF_INET6)
 
 
 class Attempt:
-    """One thing to dial: `address` by `path`, the tunnel of `lane`. Compared by what it is, not by identity."""
+    """One thing to dial: `address` by `path`, the tunnel of `lane`. Compared by what it is, not by identity.
+
+    The same address by another path (the device was made again) is another attempt.
+    """
 
     __slots__ = ("address", "family", "lane", "path", "spares")
 
@@ -28,10 +30,15 @@ class Attempt:
         self.path = path
         self.address = (host, port)
         self.family = _AF_INET6 if ":" in host else _AF_INET
-        self.spares: Spares = lane.spares6 if ":" in host else lane.spares4
+        self.spares = lane.spares6 if ":" in host else lane.spares4
 
     def __eq__(self, other: object) -> bool:
-        return isinstance(other, Attempt) and self.lane is other.lane and self.address == other.address
+        return (
+            isinstance(other, Attempt)
+            and self.lane is other.lane
+            and self.path is other.path
+            and self.address == other.address
+        )
 
     def __hash__(self) -> int:
         return hash((id(self.lane), self.address))

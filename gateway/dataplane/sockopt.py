@@ -35,6 +35,7 @@ LOCAL_TROUBLE: Final = frozenset(
         errno.ENFILE,
         errno.ENOBUFS,
         errno.ENOMEM,
+        errno.ENOSPC,  # fs.epoll.max_user_watches
         errno.EADDRNOTAVAIL,
         errno.EADDRINUSE,
         errno.EAGAIN,

@@ -6,7 +6,7 @@ import errno
 import resource
 import socket
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from ipaddress import ip_network
 from typing import Any
 
@@ -122,11 +122,11 @@ async def test_over_the_total_accepting_stops_for_a_moment_and_nobody_is_reset()
 
 
 @contextmanager
-def no_descriptors_left() -> Iterator[None]:
-    """The soft limit is what is open already: the next descriptor is EMFILE."""
+def no_descriptors_left(*, spare: int = 0) -> Iterator[None]:
+    """All descriptors but `spare` are in use: the next one is EMFILE."""
     before = resource.getrlimit(resource.RLIMIT_NOFILE)
-    with socket.socket() as probe:
-        lowest_free = probe.fileno()
+    with ExitStack() as stack:
+        lowest_free = [stack.enter_context(socket.socket()).fileno() for _ in range(spare + 1)][spare]
     resource.setrlimit(resource.RLIMIT_NOFILE, (lowest_free, before[1]))
     try:
         yield
