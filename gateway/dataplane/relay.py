@@ -73,19 +73,18 @@ class Relay:
         is in `unfinished`.
         """
         pump.session.last_active = self.tick
-        if pump.pipe is not None or pump.carry is not None or pump.full_reads >= self._bulk_after:
+        if pump.held is not None or pump.full_reads >= self._bulk_after:
             self._pump_bulk(pump)
             return
-        buffer, view, small = self._buffer, self._view, self._small
         source, sink = pump.source, pump.twin.source
         try:
             for _ in _ROUNDS:
-                size = source.recv_into(buffer, 0, _DONTWAIT)
-                if size == 0:
+                size = source.recv_into(self._buffer, 0, _DONTWAIT)
+                if not size:
                     self._pass_end(pump)
                     return
                 try:
-                    sent = sink.send(small[size] if size < _SMALL_BYTES else view[:size], _DONTWAIT)
+                    sent = sink.send(self._small[size] if size < _SMALL_BYTES else self._view[:size], _DONTWAIT)
                 except BlockingIOError:
                     sent = 0
                 except OSError as error:
@@ -93,15 +92,16 @@ class Relay:
                     return
                 pump.moved += sent
                 if sent < size:
-                    pump.carry = bytes(view[sent:size])
+                    pump.held = bytes(self._view[sent:size])
                     self._arm(sink.fileno(), SOCKET_EVENTS)
                     return
-                if size == _BUFFER_BYTES:
+                if size < _BUFFER_BYTES:
+                    if not pump.read_on:
+                        return
+                else:
                     pump.full_reads += 1
                     if pump.full_reads >= self._bulk_after:
                         break
-                elif not pump.read_on:
-                    return
         except BlockingIOError:
             return
         except OSError as error:
@@ -130,37 +130,39 @@ class Relay:
     # ------------------------------------------------------------ more than a little
 
     def _pump_bulk(self, pump: Pump) -> None:
-        """Go on with what is left over from the last time, then with the flow: by splice where it is bulk."""
-        if pump.carry is not None and not self._send_carry(pump):
+        """Go on with what is held from the last time, then with the flow: by splice where it is bulk."""
+        held = pump.held
+        if isinstance(held, Pipe):
+            self._splice(pump, held)
             return
-        if pump.pipe is None:
-            pump.pipe = self._pipes.borrow() if pump.full_reads >= self._bulk_after else None
-            if pump.pipe is None:  # not bulk, or no pipe to be had
-                pump.full_reads = 0
-                self.pump(pump)
-                return
-            pump.source.setblocking(False)  # noqa: FBT003 - splice(2) knows no MSG_DONTWAIT
-            pump.twin.source.setblocking(False)  # noqa: FBT003
-        self._splice(pump, pump.pipe)
+        if held is not None and not self._send_held(pump, held):
+            return
+        pipe = self._pipes.borrow() if pump.full_reads >= self._bulk_after else None
+        if pipe is None:  # not bulk, or no pipe to be had
+            pump.full_reads = 0
+            self.pump(pump)
+            return
+        pump.source.setblocking(False)  # noqa: FBT003 - splice(2) knows no MSG_DONTWAIT
+        pump.twin.source.setblocking(False)  # noqa: FBT003
+        pump.held = pipe
+        self._splice(pump, pipe)
 
-    def _send_carry(self, pump: Pump) -> bool:
-        """Send what is carried; whether all of it went."""
-        carry = pump.carry
-        assert carry is not None  # noqa: S101 - for the type checker; the caller looked
+    def _send_held(self, pump: Pump, held: bytes) -> bool:
+        """Send the bytes that are held; whether all of them went."""
         sink = pump.twin.source
         try:
-            sent = sink.send(carry, _DONTWAIT)
+            sent = sink.send(held, _DONTWAIT)
         except BlockingIOError:
             sent = 0
         except OSError as error:
             self._fail(pump.twin, error)
             return False
         pump.moved += sent
-        if sent < len(carry):
-            pump.carry = carry[sent:]
+        if sent < len(held):
+            pump.held = held[sent:]
             self._arm(sink.fileno(), SOCKET_EVENTS)
             return False
-        pump.carry = None
+        pump.held = None
         return True
 
     def _splice(self, pump: Pump, pipe: Pipe) -> None:  # noqa: C901, PLR0912 - one loop, two calls, and their four ends
@@ -197,8 +199,7 @@ class Relay:
         pipe.held = held
         pump.moved += moved
         if held == 0:
-            pump.pipe = None
-            self._pipes.give_back(pipe)
+            self.let_go(pump)
             if moved < _BUFFER_BYTES:
                 pump.full_reads -= 1  # the flow has become small: soon copying is cheaper again
             else:
@@ -209,12 +210,17 @@ class Relay:
     def _splice_is_impossible(self, pump: Pump, pipe: Pipe) -> None:
         """The kernel, or a filter on it, has no splice for these sockets: copy from now on, everybody."""
         self._bulk_after = _NEVER
-        if pipe.held:
-            pump.carry = os.read(pipe.read_fd, pipe.held)
-            pipe.held = 0
-        pump.pipe = None
-        self._pipes.give_back(pipe)
+        left = os.read(pipe.read_fd, pipe.held) if pipe.held else None
+        pipe.held = 0
+        self.let_go(pump)
+        pump.held = left
         self.unfinished[pump] = None
+
+    def let_go(self, pump: Pump) -> None:
+        """Hold nothing any more: a pipe goes back to the pool, which closes it if there is something in it."""
+        if isinstance(pump.held, Pipe):
+            self._pipes.give_back(pump.held)
+        pump.held = None
 
     # ------------------------------------------------------------ endings
 
@@ -241,7 +247,7 @@ class Relay:
 
     def _salvage(self, pump: Pump) -> OSError | None:
         """Deliver what came from a source before it failed, as far as the sink takes it; its error, if it says one."""
-        if pump.carry is not None or pump.pipe is not None:
+        if pump.held is not None:
             return None
         source, sink = pump.source, pump.twin.source
         for _ in _SALVAGE_ROUNDS:

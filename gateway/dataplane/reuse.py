@@ -9,7 +9,7 @@ Two traps, each behind a regression test:
   socket would have the new session killed by it: so the engine ignores all events of a session in the batch in which
   its upstream was connected.
 - The source port that the kernel chose goes with the association, and so does TCP_MAXSEG, which is set again; all else
-  stays: spares belong to one lane, and die with its path and its options (`flush`).
+  stays: spares belong to one lane, and die with its path and its options (`retire`).
 """
 
 from __future__ import annotations
@@ -18,8 +18,15 @@ from _socket import socket as Socket  # noqa: N812
 
 from gateway.dataplane.native import disconnect
 
-Spares = list[Socket]
-"""Disconnected sockets of one lane and address family, ready to connect."""
+
+class Spares:
+    """Disconnected sockets of one lane and address family, ready to connect, until its path or options change."""
+
+    __slots__ = ("open", "sockets")
+
+    def __init__(self) -> None:
+        self.open = True
+        self.sockets: list[Socket] = []
 
 
 class UpstreamReuse:
@@ -36,15 +43,16 @@ class UpstreamReuse:
         self.kept = 0
 
     def keep(self, sock: Socket, spares: Spares) -> bool:
-        """Dissolve the association of `sock` and keep it for `spares`; False: not kept, the caller closes it."""
-        if self.kept >= self._capacity or not disconnect(sock.fileno()):
+        """Dissolve the association of `sock` and keep it in `spares`; False: not kept, the caller closes it."""
+        if not spares.open or self.kept >= self._capacity or not disconnect(sock.fileno()):
             return False
         self.kept += 1
-        spares.append(sock)
+        spares.sockets.append(sock)
         return True
 
-    def flush(self, spares: Spares) -> None:
-        """Close all spares of a lane: its path is no longer what they are bound to."""
-        self.kept -= len(spares)
-        while spares:
-            spares.pop().close()
+    def retire(self, spares: Spares) -> None:
+        """Close all of `spares`, and take no more: the path is no longer what they are bound to."""
+        spares.open = False
+        self.kept -= len(spares.sockets)
+        while spares.sockets:
+            spares.sockets.pop().close()

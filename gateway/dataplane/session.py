@@ -41,21 +41,19 @@ _DIALLING: Final = Phase.DIALLING
 class Pump:
     """One direction of a session: from `source` to `twin.source`, the sink. Made by `open_session`.
 
-    carry       bytes read but not taken by the sink yet (while copying), else None
-    pipe        the borrowed pipe (while bytes are in it), else None
+    held        what was read but not taken by the sink yet: bytes (while copying) or a borrowed pipe; None: nothing
     full_reads  how many reads filled the whole buffer: enough of them make the flow bulk
     moved       bytes that the sink took
     read_on     FIN or urgent data came: a short read does not mean drained any more, only EAGAIN does
     ended       end of file was read and passed on
     """
 
-    __slots__ = ("carry", "ended", "full_reads", "moved", "pipe", "read_on", "session", "source", "twin")
+    __slots__ = ("ended", "full_reads", "held", "moved", "read_on", "session", "source", "twin")
 
     session: Session
     source: Socket
     twin: Pump
-    carry: bytes | None
-    pipe: Pipe | None
+    held: bytes | Pipe | None
     full_reads: int
     moved: int
     read_on: bool
@@ -124,7 +122,7 @@ def open_session(plan: Plan, source: Socket, client: tuple[str, int] | None, now
     down.source = UNCONNECTED
     up.twin = down
     down.twin = up
-    up.carry = up.pipe = down.carry = down.pipe = None
+    up.held = down.held = None
     up.full_reads = up.moved = down.full_reads = down.moved = 0
     up.read_on = up.ended = down.read_on = down.ended = False
     return session

@@ -226,7 +226,7 @@ async def _fill(source: Peer, pump: Pump) -> int:
                 await eventually(lambda: _writable(source.sock), 0.3)
             if taken == before and not _writable(source.sock):
                 break
-    assert pump.carry is not None or pump.pipe is not None
+    assert pump.held is not None
     return taken
 
 
@@ -303,7 +303,7 @@ async def test_a_pipe_that_holds_data_of_an_ended_session_is_never_used_again(pl
     client, target = await rig.session()
     (session,) = rig.sessions
     await _fill(target, session.down)
-    pipe = session.down.pipe
+    pipe = session.down.held
     assert pipe is not None
     client.reset()
     await rig.idle()
