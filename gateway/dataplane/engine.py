@@ -201,7 +201,7 @@ class Engine:
         sources, pump = self.sources, self._relay.pump
         for fd, event in events:
             source = sources[fd]
-            if type(source) is Pump:
+            if type(source) is Pump:  # most of them; None is a socket that was put aside or closed in this batch
                 session = source.session
                 try:
                     if session.phase is _RELAYING:
@@ -222,7 +222,7 @@ class Engine:
                 except Exception:  # the boundary of one connection: a bug ends it, and no other
                     log.exception("session.failed", forward=session.plan.forward.spec.name)
                     self.finish(session, CloseReason.ERROR)
-            elif type(source) is Listener:
+            elif source is not None:
                 try:
                     source.accept()
                 except Exception:  # here too: the rest of the batch is somebody else's, and comes only once
@@ -267,7 +267,10 @@ class Engine:
         session = open_session(
             plan, client, address if self._on_session_ended is not None else None, self.now, self._relay.tick
         )
-        self._found_by(fd, session.up)
+        try:
+            self.sources[fd] = session.up
+        except IndexError:
+            self._found_by(fd, session.up)
         self.sessions += 1
         plan.forward.active += 1
         if plan.last_resort:

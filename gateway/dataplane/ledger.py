@@ -72,7 +72,7 @@ class ForwardEntry:
         """Take a new specification; counters go on."""
         self.spec = spec
         self.limit = spec.max_connections
-        self.allowed = AllowList(spec.allow)
+        self.allowed = AllowList(spec.allow) if spec.allow else None  # None: everybody may come
 
 
 class Lane:

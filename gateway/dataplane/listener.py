@@ -14,7 +14,7 @@ from gateway.dataplane.plan import Attempt, Plan
 from gateway.model import ConnectResult, ForwardSpec, ListenAddress, PortMap
 
 _BACKLOG: Final = 65_535  # the kernel takes the smaller of this and net.core.somaxconn
-_CLIENTS_A_TURN: Final = range(64)
+_CLIENTS_A_TURN: Final = 64
 _STREAM: Final = int(socket.SOCK_STREAM)
 
 Accept = Callable[[], tuple[int, tuple[str, int]]]
@@ -88,11 +88,9 @@ class Listener:
         host, forward = self._host, self.forward
         plan = host.plan_for(self)
         accept: Accept = self.socket._accept  # type: ignore[attr-defined]  # noqa: SLF001 - accept4 and no more
-        family = self.family
-        for _ in _CLIENTS_A_TURN:
-            if host.sessions >= host.max_sessions:
-                host.pause_accepting("max_connections")
-                return
+        family, allowed, attempts = self.family, forward.allowed, plan.attempts()
+        room = host.max_sessions - host.sessions
+        for _ in range(min(_CLIENTS_A_TURN, room)):
             try:
                 fd, address = accept()
             except BlockingIOError:
@@ -105,14 +103,18 @@ class Listener:
                 host.pause_accepting(errno.errorcode.get(error.errno or 0, str(error.errno)))
                 return
             client = Socket(family, _STREAM, 0, fd)
-            if not forward.allowed(address[0]):
+            if allowed is not None and not allowed(address[0]):
                 host.turn_away(plan, client, address, ConnectResult.DENIED)
             elif forward.active >= forward.limit:
                 host.turn_away(plan, client, address, ConnectResult.LIMITED)
-            elif attempts := plan.attempts():
+            elif attempts:
                 host.admit(plan, attempts[0], client, fd, address)
+                if plan.balance:
+                    attempts = plan.attempts()
             else:
                 host.turn_away(plan, client, address, ConnectResult.NO_TUNNEL)
+        if room <= _CLIENTS_A_TURN and host.sessions >= host.max_sessions:
+            host.pause_accepting("max_connections")
 
     def close(self) -> None:
         """Stop listening. Clients that wait in the backlog are reset by the kernel."""

@@ -15,7 +15,7 @@ from __future__ import annotations
 
 from _socket import socket as Socket  # noqa: N812
 from enum import IntEnum
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, final
 
 if TYPE_CHECKING:  # these know sessions; a session only carries them
     from gateway.dataplane.pipes import Pipe
@@ -38,6 +38,7 @@ class Phase(IntEnum):
 _DIALLING: Final = Phase.DIALLING
 
 
+@final  # so that "not a pump" is known to be a listener where events are told apart
 class Pump:
     """One direction of a session: from `source` to `twin.source`, the sink. Made by `open_session`.
 
