@@ -53,7 +53,7 @@ def without_carrier(tun: Tun) -> None:
 
 
 FAULTS: dict[str, tuple[Change, Refusal]] = {
-    "gone": (lambda tun: tun.close(), Refusal.DEVICE_GONE),
+    "gone": (lambda tun: ip(f"link del {tun.name}"), Refusal.DEVICE_GONE),
     "replaced": (renamed_and_replaced, Refusal.DEVICE_REPLACED),
     "down": (lambda tun: tun.up(False), Refusal.LINK_DOWN),
     "no carrier": (without_carrier, Refusal.CARRIER_LOST),
@@ -103,21 +103,13 @@ def test_each_fault_has_its_refusal(fault: str) -> None:
             if isinstance(left, Tun):
                 left.close()
 
-    _survives_a_closed_device(scenario)
+    with_device(scenario)
 
 
-def _survives_a_closed_device(scenario: Callable[[Tun], Awaitable[None]]) -> None:
+def with_device(scenario: Callable[[Tun], Awaitable[None]]) -> None:
     async def inside() -> None:
-        tun = Tun("tun-a", "10.20.0.2/24")
-        try:
+        with closing(Tun("tun-a", "10.20.0.2/24")) as tun:
             await scenario(tun)
-        finally:
-            try:
-                os.fstat(tun._fd)
-            except OSError:  # the scenario closed it
-                pass
-            else:
-                tun.close()
 
     in_namespace(inside)
 
@@ -149,13 +141,13 @@ def test_what_is_not_proven_is_not_dialled_and_the_next_tunnel_is(fault: str) ->
             await client.echo(server)
             assert [(it.tunnel, it.reason) for it in rig.dial_failures] == [("tun-a", DialFailure.NOT_PROVEN)]
             assert rig.stats.dial_failures == {("forward-0", "tun-a", DialFailure.NOT_PROVEN): 1}
-            if fault != "gone":
+            if fault != "gone":  # a descriptor without a device cannot be read
                 assert packets_to_the_target(tun) == 0
             if isinstance(left, Tun):
                 assert packets_to_the_target(left) == 0
                 left.close()
 
-    _survives_a_closed_device(scenario)
+    with_device(scenario)
 
 
 @pytest.mark.lab
@@ -207,7 +199,7 @@ def test_what_times_out_by_one_tunnel_goes_on_by_the_next_with_early_bytes_intac
             assert packets_to_the_target(tun) >= 1
             assert rig.stats.active == {("forward-0", "tun-a"): 0, ("forward-0", "lo-b"): 1}
 
-    _survives_a_closed_device(scenario)
+    with_device(scenario)
 
 
 @pytest.mark.lab
@@ -230,7 +222,7 @@ def test_unreachable_said_by_the_far_side_goes_on_at_once() -> None:
             assert await server.receive() == b"early"
             assert [(it.tunnel, it.reason) for it in rig.dial_failures] == [("tun-a", DialFailure.UNREACHABLE)]
 
-    _survives_a_closed_device(scenario)
+    with_device(scenario)
 
 
 def _answers_unreachable(tun: Tun) -> bool:
