@@ -31,7 +31,7 @@ from gateway.dataplane.plan import Attempt, Plan, make_plan
 from gateway.dataplane.proof import PathProof
 from gateway.dataplane.relay import CLIENT_EVENTS, SOCKET_EVENTS, Relay
 from gateway.dataplane.reuse import Spares, UpstreamReuse
-from gateway.dataplane.session import UNCONNECTED, Phase, Pump, Session, open_session
+from gateway.dataplane.session import UNCONNECTED, Phase, Pump, Session, Sessions
 from gateway.dataplane.timeouts import overdue
 from gateway.errors import ListenError
 from gateway.model import CloseReason, ConnectResult, DialFailure, Endpoint, ForwardSpec, ListenAddress, RoutingTable
@@ -89,6 +89,7 @@ class Engine:
         self._epoll = select.epoll()
         self.sources: list[Pump | Listener | None] = [None] * 1024
         self._ledger = Ledger()
+        self._sessions = Sessions()
         self._pipes = PipePool()
         self._proof = PathProof()
         self._reuse = UpstreamReuse(capacity=_SPARE_UPSTREAMS if options.reuse_upstreams else 0)
@@ -230,7 +231,7 @@ class Engine:
                     self.pause_accepting("error")
         for left_over in unfinished:
             session = left_over.session
-            if session.phase is _RELAYING:
+            if session.phase is _RELAYING and not left_over.ended:  # an event of this batch may have ended it
                 try:
                     pump(left_over)
                 except Exception:  # as above
@@ -264,7 +265,7 @@ class Engine:
         The client is registered with epoll when its upstream is there, by which time it has usually said something:
         that saves a wake-up. Only if the dial takes its time is the client watched meanwhile (`_check_dials`).
         """
-        session = open_session(
+        session = self._sessions.take(
             plan, client, address if self._on_session_ended is not None else None, self.now, self._relay.tick
         )
         try:
@@ -293,13 +294,12 @@ class Engine:
             self._on_session_ended(
                 _ended_without_upstream(plan, session.client, ConnectResult.DIAL_FAILED, waited, reason)
             )
-        session.phase = _ENDED
         self.sessions -= 1
         plan.forward.active -= 1
         client = session.up.source
         self.sources[client.fileno()] = None
         sockopt.close_with_reset(client)
-        del session.up.twin, session.down.twin, session.up, session.down
+        self._sessions.put_away(session)
 
     def finish(self, session: Session, reason: CloseReason) -> None:
         """End a session, whatever its state, exactly once: an orderly end only for EOF, RST for everything else."""
@@ -317,7 +317,6 @@ class Engine:
         lane.forward.closed[reason] += 1
         if self._on_session_ended is not None:
             self._on_session_ended(_ended(session, reason))
-        session.phase = _ENDED
         self.sessions -= 1
         lane.forward.active -= 1
         if up.held is not None or down.held is not None:
@@ -335,7 +334,7 @@ class Engine:
                 upstream.close()
         elif reason in _NO_REUSE or not self._reuse.keep(upstream, attempt.spares):
             sockopt.close_with_reset(upstream)
-        del session.up, session.down, up.twin, down.twin  # cycles, cut: the memory goes now, not at a collection
+        self._sessions.put_away(session)
 
     # ------------------------------------------------------------ what the dialer and the listeners ask for
 

@@ -105,6 +105,26 @@ async def test_urgent_data_stalls_nothing_behind_it(rig: Rig) -> None:
         assert (await target.receive_exactly(11)).replace(b"!", b"") == b"beforeafter"
 
 
+async def test_an_end_that_was_passed_on_is_not_passed_on_again(rig: Rig, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Regression: a pump left over from the last turn ended in this one, then failed at its second FIN: RST for FIN."""
+    client, target = await rig.session()
+    relay, up = rig.engine._relay, rig.sessions[0].up
+    pump = relay.pump
+
+    def pump_and_close(which: Pump) -> None:
+        pump(which)
+        if which is up:
+            target.close()  # the target answers the FIN that has just been passed on, at once
+
+    monkeypatch.setattr(relay, "pump", pump_and_close)
+    relay.unfinished[up] = None
+    client.finish_sending()
+    rig.engine._serve()
+    assert await client.receive() == b""
+    await rig.idle()
+    assert reasons(rig) == {CloseReason.EOF}
+
+
 # ---------------------------------------------------------------- resets
 
 
