@@ -149,6 +149,8 @@ class Dialer:
     def expire(self, now: float) -> None:
         """Fail the attempts whose share of the time is used up: what remains ÷ the attempts that remain."""
         for session in list(self.dialling):
+            if now - session.dialled_at < session.plan.share and not session.tried:
+                continue  # no need to work out its deadline: five thousand may be dialling
             if session in self.dialling and now >= self._deadline(session):
                 self.failed(session, DialFailure.TIMED_OUT)
 

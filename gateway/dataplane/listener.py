@@ -14,7 +14,7 @@ from gateway.dataplane.plan import Attempt, Plan
 from gateway.model import ConnectResult, ForwardSpec, ListenAddress, PortMap
 
 _BACKLOG: Final = 65_535  # the kernel takes the smaller of this and net.core.somaxconn
-_CLIENTS_A_TURN: Final = 64
+_CLIENTS_A_TURN: Final = 128  # a burst overflows the backlog if it has to wait for what is relayed meanwhile
 _STREAM: Final = int(socket.SOCK_STREAM)
 
 Accept = Callable[[], tuple[int, tuple[str, int]]]

@@ -47,7 +47,7 @@ class Attempt:
 class Plan:
     """What is to be tried for one port map of a forward, in order."""
 
-    __slots__ = ("_attempts", "balance", "forward", "last_resort", "ports", "spec")
+    __slots__ = ("_attempts", "balance", "forward", "last_resort", "ports", "share", "spec")
 
     def __init__(
         self, *, forward: ForwardEntry, ports: PortMap, attempts: tuple[Attempt, ...], last_resort: bool
@@ -57,6 +57,7 @@ class Plan:
         self.ports = ports
         self.last_resort = last_resort
         self.balance = forward.spec.policy is ForwardPolicy.BALANCE
+        self.share = forward.spec.connect_timeout / max(1, len(attempts))  # what the first attempt has, in seconds
         self._attempts = attempts
 
     def attempts(self) -> tuple[Attempt, ...]:
