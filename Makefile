@@ -97,7 +97,7 @@ format: $(DEV_STAMP) ## let ruff format, and fix what it can
 	@.venv/bin/ruff format .
 
 # The peers, the compiler of the load program, and the tools that lay the network.
-BENCH_PACKAGES := haproxy nginx libnginx-mod-stream socat gcc libc6-dev iproute2 nftables util-linux
+BENCH_PACKAGES := haproxy nginx libnginx-mod-stream socat gcc libc6-dev iproute2 nftables procps util-linux
 
 .PHONY: bench
 bench: $(BENCH_STAMP) ## measure beside HAProxy, nginx, Envoy and socat; results in bench/results (root)
