@@ -87,6 +87,7 @@ class Engine:
         self._on_session_ended = on_session_ended
         self._loop = asyncio.get_running_loop()
         self._epoll = select.epoll()
+        self._poll = self._epoll.poll
         self.sources: list[Pump | Listener | None] = [None] * 1024
         self._ledger = Ledger()
         self._sessions = Sessions()
@@ -173,7 +174,7 @@ class Engine:
         if self._next_turn is not None:  # this one came first, woken by the epoll: never two for one
             self._next_turn.cancel()
             self._next_turn = None
-        self._serve()
+        self._serve(self._poll(0, _EVENTS_A_POLL))
         if self._busy_poll:
             self._spin()
         if self._relay.unfinished:
@@ -183,22 +184,23 @@ class Engine:
 
     def _spin(self) -> None:
         """Poll on for `busy_poll` after the last activity, within the limit of a turn."""
-        now = monotonic()
+        poll, now = self._poll, monotonic()
         limit = now + _SPIN_LIMIT_SECONDS
-        until = now + self._busy_poll
-        while now < until and now < limit and not self._relay.unfinished:
-            if self._serve():
-                until = monotonic() + self._busy_poll
+        until = min(now + self._busy_poll, limit)
+        while now < until and not self._relay.unfinished:
+            events = poll(0, _EVENTS_A_POLL)
             now = monotonic()
+            if events:
+                self._serve(events)
+                until = min(now + self._busy_poll, limit)
 
-    def _serve(self) -> int:  # noqa: C901, PLR0912 - the hot loop: each call saved is paid back on every event
-        """One batch of events; how many there were."""
+    def _serve(self, events: list[tuple[int, int]]) -> None:  # noqa: C901, PLR0912 - hot: a call costs on each event
+        """Serve one batch of events, and what the last turn left over."""
         self.batch += 1
         self.now = monotonic()
         unfinished = self._relay.unfinished
         if unfinished:
             self._relay.unfinished = {}
-        events = self._epoll.poll(0, _EVENTS_A_POLL)
         sources, pump = self.sources, self._relay.pump
         for fd, event in events:
             source = sources[fd]
@@ -237,7 +239,6 @@ class Engine:
                 except Exception:  # as above
                     log.exception("session.failed", forward=session.plan.forward.spec.name)
                     self.finish(session, CloseReason.ERROR)
-        return len(events)
 
     def _while_dialling(self, source: Pump, session: Session, event: int) -> None:
         """An event on either socket of a session whose upstream is not connected yet."""

@@ -151,7 +151,7 @@ async def test_a_target_that_accepts_and_resets_at_once(rig: Rig) -> None:
     rig.offer(rig.path("lo-a"), rig.path("lo-b"))
     target = rig.target()
     client = await rig.connect(rig.forward(target.endpoint))
-    rig.engine._serve()  # accepts the client and dials; the kernel connects at once
+    rig.engine._serve(rig.engine._poll(0, 64))  # accepts the client and dials; the kernel connects at once
     Peer(target.sock.accept()[0]).reset()
     await client.receive_until_reset()
     await rig.idle()
@@ -162,7 +162,7 @@ async def test_a_target_that_accepts_and_resets_at_once(rig: Rig) -> None:
 async def test_a_target_that_accepts_speaks_and_ends_at_once(rig: Rig) -> None:
     target = rig.target()
     client = await rig.connect(rig.forward(target.endpoint))
-    rig.engine._serve()
+    rig.engine._serve(rig.engine._poll(0, 64))
     server = rig.owns(Peer(target.sock.accept()[0]))
     server.sock.send(b"busy, go away")
     server.finish_sending()
@@ -362,7 +362,7 @@ async def test_a_client_that_resets_just_before_its_upstream_connects_resets_tha
     """The target has accepted, the gateway not yet noticed: what the target sees is a reset, no end of file."""
     target = rig.target()
     client = await rig.connect(rig.forward(target.endpoint))
-    rig.engine._serve()
+    rig.engine._serve(rig.engine._poll(0, 64))
     server = rig.owns(Peer(target.sock.accept()[0]))
     client.reset()
     await server.receive_until_reset()
@@ -372,7 +372,7 @@ async def test_a_client_that_resets_just_before_its_upstream_connects_resets_tha
 async def test_an_upstream_given_up_at_the_last_moment_is_reset(rig: Rig) -> None:
     target = rig.target()
     await rig.connect(rig.forward(target.endpoint))
-    rig.engine._serve()
+    rig.engine._serve(rig.engine._poll(0, 64))
     server = rig.owns(Peer(target.sock.accept()[0]))
     rig.offer()
     rig.apply()

@@ -157,7 +157,7 @@ async def test_drain_closes_the_listeners_and_leaves_the_sessions(rig: Rig) -> N
 async def test_a_dial_under_way_when_the_drain_begins_is_finished(rig: Rig) -> None:
     target = rig.target()
     client = await rig.connect(rig.forward(target.endpoint))
-    rig.engine._serve()
+    rig.engine._serve(rig.engine._poll(0, 64))
     rig.engine.drain()
     await client.echo(await target.accept())
 

@@ -119,7 +119,7 @@ async def test_an_end_that_was_passed_on_is_not_passed_on_again(rig: Rig, monkey
     monkeypatch.setattr(relay, "pump", pump_and_close)
     relay.unfinished[up] = None
     client.finish_sending()
-    rig.engine._serve()
+    rig.engine._serve(rig.engine._poll(0, 64))
     assert await client.receive() == b""
     await rig.idle()
     assert reasons(rig) == {CloseReason.EOF}

@@ -228,20 +228,6 @@ async def test_spares_in_all_are_bounded() -> None:
 # ---------------------------------------------------------------- stale events
 
 
-class Scripted:
-    """An epoll whose next batch a test has written: what the kernel may say, said for certain."""
-
-    def __init__(self, real: select.epoll) -> None:
-        self._real = real
-        self.batches: list[list[tuple[int, int]]] = []
-
-    def poll(self, timeout: float, most: int) -> list[tuple[int, int]]:
-        return self.batches.pop(0) if self.batches else self._real.poll(timeout, most)
-
-    def __getattr__(self, name: str) -> object:
-        return getattr(self._real, name)
-
-
 async def test_a_stale_error_of_a_spare_does_not_kill_the_session_that_takes_it_in_the_same_batch(
     served: tuple[Rig, Target],
 ) -> None:
@@ -249,13 +235,13 @@ async def test_a_stale_error_of_a_spare_does_not_kill_the_session_that_takes_it_
     rig, target = served
     spare = await _one_that_leaves_a_spare(rig, target)
     (listener,) = rig.engine._listeners.values()
-    rig.engine._epoll = epoll = Scripted(rig.engine._epoll)  # type: ignore[assignment]
     client = rig.owns(Peer(socket.socket()))
     client.sock.connect_ex(listener.socket.getsockname())
-    epoll.batches = [
-        [(listener.socket.fileno(), select.EPOLLIN), (spare.fileno(), select.EPOLLERR | select.EPOLLHUP)],
+    batch = [  # what the kernel may say, said for certain
+        (listener.socket.fileno(), select.EPOLLIN),
+        (spare.fileno(), select.EPOLLERR | select.EPOLLHUP),
     ]
-    rig.engine._serve()
+    rig.engine._serve(batch)
     assert rig.upstream is spare
     await client.echo(await target.accept())
     assert rig.dial_failures == []
@@ -269,18 +255,15 @@ async def test_a_session_ended_and_begun_in_one_batch_on_the_same_upstream(serve
     (session,) = rig.sessions
     upstream = session.down.source
     (listener,) = rig.engine._listeners.values()
-    rig.engine._epoll = epoll = Scripted(rig.engine._epoll)  # type: ignore[assignment]
-    epoll.batches = [
-        [
-            (session.up.source.fileno(), select.EPOLLIN | select.EPOLLRDHUP | select.EPOLLERR | select.EPOLLHUP),
-            (listener.socket.fileno(), select.EPOLLIN),
-            (upstream.fileno(), select.EPOLLIN | select.EPOLLOUT | select.EPOLLRDHUP | select.EPOLLHUP),
-        ]
+    batch = [  # what the kernel may say, said for certain
+        (session.up.source.fileno(), select.EPOLLIN | select.EPOLLRDHUP | select.EPOLLERR | select.EPOLLHUP),
+        (listener.socket.fileno(), select.EPOLLIN),
+        (upstream.fileno(), select.EPOLLIN | select.EPOLLOUT | select.EPOLLRDHUP | select.EPOLLHUP),
     ]
     client.reset()
     following = rig.owns(Peer(socket.socket()))
     following.sock.connect_ex(listener.socket.getsockname())
-    rig.engine._serve()
+    rig.engine._serve(batch)
     assert rig.upstream is upstream
     await server.receive_until_reset()
     await following.echo(await target.accept())
@@ -295,18 +278,15 @@ async def test_a_clients_descriptor_used_again_within_one_batch(served: tuple[Ri
     (session,) = rig.sessions
     old = session.up.source.fileno()
     (listener,) = rig.engine._listeners.values()
-    rig.engine._epoll = epoll = Scripted(rig.engine._epoll)  # type: ignore[assignment]
     error = select.EPOLLIN | select.EPOLLRDHUP | select.EPOLLERR | select.EPOLLHUP
-    epoll.batches = [
-        [
-            (session.down.source.fileno(), error),
-            (listener.socket.fileno(), select.EPOLLIN),
-            (old, error),
-        ]
+    batch = [  # what the kernel may say, said for certain
+        (session.down.source.fileno(), error),
+        (listener.socket.fileno(), select.EPOLLIN),
+        (old, error),
     ]
     following = rig.owns(Peer(socket.socket()))
     following.sock.connect_ex(listener.socket.getsockname())
-    rig.engine._serve()
+    rig.engine._serve(batch)
     (begun,) = rig.sessions
     assert begun.up.source.fileno() == old
     await client.receive_until_reset()
