@@ -1,13 +1,13 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from time import perf_counter
+from time import thread_time
 
 import pytest
 
 from gateway.model import Cause, Endpoint, ForwardPolicy, KernelSnapshot, LinkFacts, TunnelDownAction
 from gateway.policy.evidence import KernelSeen, TimePassed
-from gateway.policy.reconcile import Decision, next_due
+from gateway.policy.reconcile import Decision, next_due, step
 from tests.policy.scenes import BARE, GONE, GOOD, LINK_DOWN, NO_CARRIER, REMADE, Scene, Target, forward, tunnel
 
 HELLO = frozenset({"hello"})
@@ -458,16 +458,17 @@ def test_each_forward_fails_over_once():
 
 
 def test_ten_thousand_forwards_fail_over_in_one_short_step():
-    """Some 20 ms of which most is making 10,000 failovers; the bound is generous, for machines that are busy."""
+    """Some 20 ms of processor time; the bound is generous, for processors that are busy with others, too."""
     forwards = [
         forward(f"f{number}", target=Endpoint(f"10.0.{number >> 8}.{number & 255}", 80)) for number in range(10_000)
     ]
     scene = serving(*forwards)
-    links = {"tun-a": LINK_DOWN, "tun-b": GOOD}
-    evidence = KernelSeen(snapshot=KernelSnapshot(links=links))
-    before = perf_counter()
-    made = scene.takes(evidence, at=10.0)
-    took = perf_counter() - before
-    assert len(made.failovers) == 10_000
-    assert len(made.aborts[0].forwards) == 10_000
-    assert took < 0.5
+    evidence = KernelSeen(snapshot=KernelSnapshot(links={"tun-a": LINK_DOWN, "tun-b": GOOD}))
+    spent = []
+    for _ in range(3):
+        before = thread_time()
+        _, made = step(scene.state, evidence, 10.0)
+        spent.append(thread_time() - before)
+        assert len(made.failovers) == 10_000
+        assert len(made.aborts[0].forwards) == 10_000
+    assert min(spent) < 0.25
