@@ -144,7 +144,7 @@ class Target:
     def __init__(self, rig: Rig, host: str, port: int, backlog: int) -> None:
         self._rig = rig
         self.sock = socket.create_server(
-            (host, port), family=socket.AF_INET6 if ":" in host else socket.AF_INET, backlog=backlog
+            (host, port or free_port(host)), family=socket.AF_INET6 if ":" in host else socket.AF_INET, backlog=backlog
         )
         self.sock.setblocking(False)
         self.endpoint = Endpoint(host, self.sock.getsockname()[1])

@@ -292,3 +292,22 @@ async def test_a_clients_descriptor_used_again_within_one_batch(served: tuple[Ri
     await client.receive_until_reset()
     await following.echo(await target.accept())
     assert rig.dial_failures == []
+
+
+async def test_what_is_polled_of_a_spare_does_not_hit_the_session_that_was_made_of_its_old_one(plain_rig: Rig) -> None:
+    """The session object is used again by another forward, while its old upstream has a last EPOLLERR to tell."""
+    rig = plain_rig
+    targets = [rig.target(), rig.target()]
+    ends = [rig.forward(target.endpoint) for target in targets]
+    client, server = await rig.pair(ends[0], targets[0])
+    await client.echo(server)
+    (session,) = rig.sessions
+    for _ in range(20):
+        client.reset()
+        following = await rig.connect(ends[1])
+        rig.engine._turn()
+        assert rig.sessions == [session]
+        following_server = await targets[1].accept()
+        await following.echo(following_server)
+        client, server, ends, targets = following, following_server, ends[::-1], targets[::-1]
+    assert rig.dial_failures == []
