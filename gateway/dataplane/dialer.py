@@ -24,7 +24,7 @@ from gateway.dataplane.plan import Attempt, Plan
 from gateway.dataplane.proof import PathProof
 from gateway.dataplane.proxy_protocol import proxy_header
 from gateway.dataplane.reuse import UpstreamReuse
-from gateway.dataplane.session import Phase, Pump, Session
+from gateway.dataplane.session import Phase, Pump, Session, Watch
 from gateway.model import CloseReason, DialFailure, Endpoint, Path, ProxyProtocol
 
 if TYPE_CHECKING:  # a listener knows the engine, as a dialer does; neither needs the other
@@ -139,6 +139,8 @@ class Dialer:
         session.tried = (*session.tried, attempt)
         # The next attempt belongs to this batch, whose events are not trusted: so assume what they might have said.
         session.up.read_on = True
+        if session.watched:
+            session.watched = Watch.SPOKE
         session.dialled_at = monotonic()
         self.dial(session, following)
 

@@ -31,7 +31,7 @@ from gateway.dataplane.plan import Attempt, Plan, make_plan
 from gateway.dataplane.proof import PathProof
 from gateway.dataplane.relay import CLIENT_EVENTS, SOCKET_EVENTS, Relay
 from gateway.dataplane.reuse import Spares, UpstreamReuse
-from gateway.dataplane.session import UNCONNECTED, Phase, Pump, Session, Sessions
+from gateway.dataplane.session import UNCONNECTED, Phase, Pump, Session, Sessions, Watch
 from gateway.dataplane.timeouts import overdue
 from gateway.errors import ListenError
 from gateway.model import CloseReason, ConnectResult, DialFailure, Endpoint, ForwardSpec, ListenAddress, RoutingTable
@@ -46,6 +46,9 @@ _WRITABLE: Final = select.EPOLLOUT
 _RELAYING: Final = Phase.RELAYING
 _DIALLING: Final = Phase.DIALLING
 _ENDED: Final = Phase.ENDED
+_NOT_WATCHED: Final = Watch.NOT_YET
+_QUIET: Final = Watch.QUIET
+_SPOKE: Final = Watch.SPOKE
 _EOF: Final = CloseReason.EOF
 _CLIENT_RESET: Final = CloseReason.CLIENT_RESET
 _EVENTS_A_POLL: Final = 1024
@@ -53,7 +56,7 @@ _SWEEP_SECONDS: Final = 1.0  # how coarse idle and half-close timeouts are
 _DIAL_CHECK_SECONDS: Final = 0.05  # how coarse connect timeouts are
 _PAUSE_SECONDS: Final = 0.1
 _SPIN_LIMIT_SECONDS: Final = 0.001  # of one turn: the event loop has other things to do
-_SPARE_UPSTREAMS: Final = 256
+_SPARE_UPSTREAMS: Final = 1024
 _NO_REUSE: Final = frozenset({CloseReason.TUNNEL_DOWN, CloseReason.DRAIN, CloseReason.USER_TIMEOUT})
 
 
@@ -246,13 +249,15 @@ class Engine:
             if event & _ERROR:
                 self._relay.source_failed(source)
                 return
+            session.watched = _SPOKE
             if event & _UNUSUAL:
                 source.read_on = True
         elif self._dialer.on_upstream(session, event):
-            up = session.up
-            if not session.watched:
-                self._epoll.register(up.source.fileno(), CLIENT_EVENTS)
-            self._relay.pump(up)
+            if session.watched is _NOT_WATCHED:
+                self._epoll.register(session.up.source.fileno(), CLIENT_EVENTS)
+                self._relay.pump(session.up)
+            elif session.watched is _SPOKE:
+                self._relay.pump(session.up)
             if event & _READABLE and session.phase is _RELAYING:
                 if event & _UNUSUAL:
                     source.read_on = True
@@ -449,7 +454,7 @@ class Engine:
         self._dialer.expire(now)
         for session in self._dialer.dialling:
             if not session.watched and now - session.accepted_at >= _DIAL_CHECK_SECONDS:
-                session.watched = True
+                session.watched = _QUIET
                 self._epoll.register(session.up.source.fileno(), CLIENT_EVENTS)
         self._after_dials()
 

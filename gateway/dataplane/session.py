@@ -35,6 +35,15 @@ class Phase(IntEnum):
     ENDED = 2
 
 
+class Watch(IntEnum):
+    """What epoll says of a client while its upstream is dialled."""
+
+    NOT_YET = 0  # it is not registered: the dial has only just begun
+    QUIET = 1
+    SPOKE = 2  # there is, or may be, something to read
+
+
+_NOT_WATCHED: Final = Watch.NOT_YET
 _DIALLING: Final = Phase.DIALLING
 _ENDED: Final = Phase.ENDED
 _MOST_IDLE: Final = 1024
@@ -72,7 +81,7 @@ class Session:
     accepted_at, dialled_at     moments, monotonic seconds
     dial_batch   the batch of events in which connect() was called: the session's events in it are stale
     last_active  the engine's tick (whole seconds) when bytes last moved
-    watched      whether the client is registered with epoll: not in the first moments of a dial (see `engine.admit`)
+    watched      whether the client is registered with epoll while the upstream is dialled (see `engine.admit`)
     client       (address, port) of the client, kept only when a log line will need it
     """
 
@@ -101,7 +110,7 @@ class Session:
     dial_batch: int
     last_active: int
     phase: Phase
-    watched: bool
+    watched: Watch
     client: tuple[str, int] | None
 
 
@@ -135,7 +144,8 @@ class Sessions:
         up, down = session.up, session.down
         up.source = down.source = UNCONNECTED
         up.full_reads = up.moved = down.full_reads = down.moved = 0
-        up.read_on = up.ended = down.read_on = down.ended = session.watched = False
+        up.read_on = up.ended = down.read_on = down.ended = False
+        session.watched = _NOT_WATCHED
         session.tried = ()
         if len(self._idle) < _MOST_IDLE:
             self._idle.append(session)
@@ -145,7 +155,7 @@ def _new() -> Session:
     """A session as `Sessions.put_away` leaves it."""
     session, up, down = Session(), Pump(), Pump()
     session.up, session.down = up, down
-    session.watched = False
+    session.watched = _NOT_WATCHED
     session.tried = ()
     up.session = down.session = session
     up.twin, down.twin = down, up

@@ -19,6 +19,12 @@ SO_BINDTOIFINDEX: Final = 62  # include/uapi/asm-generic/socket.h, Linux 5.0
 IP_BIND_ADDRESS_NO_PORT: Final = 24  # ip(7): choose the port at connect(), when the whole 4-tuple is known
 _SOL_SOCKET: Final = int(socket.SOL_SOCKET)
 _TCP: Final = int(socket.IPPROTO_TCP)
+_TCP_NODELAY: Final = int(socket.TCP_NODELAY)
+_TCP_KEEPIDLE: Final = int(socket.TCP_KEEPIDLE)
+_TCP_KEEPINTVL: Final = int(socket.TCP_KEEPINTVL)
+_TCP_KEEPCNT: Final = int(socket.TCP_KEEPCNT)
+_TCP_USER_TIMEOUT: Final = int(socket.TCP_USER_TIMEOUT)
+_SO_KEEPALIVE: Final = int(socket.SO_KEEPALIVE)
 _SO_LINGER: Final = int(socket.SO_LINGER)
 _LINGER_RESET: Final = struct.pack("ii", 1, 0)  # close() drops what is unsent and sends RST (socket(7))
 
@@ -46,29 +52,31 @@ LOCAL_TROUBLE: Final = frozenset(
 
 def set_keepalive(sock: Socket, keepalive: KeepAlive) -> None:
     """Turn TCP keepalive on (tcp(7)): a vanished peer is noticed, and a NAT in between keeps its mapping."""
-    sock.setsockopt(_SOL_SOCKET, socket.SO_KEEPALIVE, 1)
-    sock.setsockopt(_TCP, socket.TCP_KEEPIDLE, keepalive.idle)
-    sock.setsockopt(_TCP, socket.TCP_KEEPINTVL, keepalive.interval)
-    sock.setsockopt(_TCP, socket.TCP_KEEPCNT, keepalive.count)
+    set_option = sock.setsockopt
+    set_option(_SOL_SOCKET, _SO_KEEPALIVE, 1)
+    set_option(_TCP, _TCP_KEEPIDLE, keepalive.idle)
+    set_option(_TCP, _TCP_KEEPINTVL, keepalive.interval)
+    set_option(_TCP, _TCP_KEEPCNT, keepalive.count)
 
 
 def prepare_listener(sock: Socket, forward: ForwardSpec) -> None:
     """Options of a listener, with all that its clients are to inherit."""
     sock.setsockopt(_SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    sock.setsockopt(_TCP, socket.TCP_NODELAY, 1)
+    sock.setsockopt(_TCP, _TCP_NODELAY, 1)
     set_keepalive(sock, forward.keepalive)
 
 
 def prepare_upstream(sock: Socket, path: Path, forward: ForwardSpec) -> None:
     """Options of an upstream before connect(): bound to the tunnel first, so that no error can leave it unbound."""
-    sock.setsockopt(_SOL_SOCKET, SO_BINDTOIFINDEX, path.ifindex)
-    sock.setsockopt(_TCP, socket.TCP_NODELAY, 1)
+    set_option = sock.setsockopt
+    set_option(_SOL_SOCKET, SO_BINDTOIFINDEX, path.ifindex)
+    set_option(_TCP, _TCP_NODELAY, 1)
     set_keepalive(sock, forward.keepalive)
-    sock.setsockopt(_TCP, socket.TCP_USER_TIMEOUT, int(forward.tcp_user_timeout * 1000))
+    set_option(_TCP, _TCP_USER_TIMEOUT, int(forward.tcp_user_timeout * 1000))
     if path.mss is not None:
-        sock.setsockopt(_TCP, socket.TCP_MAXSEG, path.mss)
+        set_option(_TCP, socket.TCP_MAXSEG, path.mss)
     if path.source_address is not None:
-        sock.setsockopt(socket.IPPROTO_IP, IP_BIND_ADDRESS_NO_PORT, 1)
+        set_option(socket.IPPROTO_IP, IP_BIND_ADDRESS_NO_PORT, 1)
         sock.bind((str(path.source_address), 0))
 
 
