@@ -22,7 +22,7 @@ import pytest
 
 from gateway.dataplane.engine import Engine, EngineOptions
 from gateway.dataplane.messages import DialFailed, SessionEnded, Stats
-from gateway.dataplane.session import Session
+from gateway.dataplane.session import Pump, Session
 from gateway.model import Choice, Endpoint, ForwardSpec, ListenAddress, Path, PortMap, RoutingTable
 
 DEADLINE = 10.0
@@ -126,6 +126,22 @@ class Peer:
         assert await other.receive_exactly(len(data)) == data
         await other.send(data)
         assert await self.receive_exactly(len(data)) == data
+
+    async def fill(self, pump: Pump, most: int = 256 << 20) -> int:
+        """Send until `pump`, whose source this side feeds, is blocked and nothing more is taken; how much was."""
+        taken, block = 0, bytes(1 << 20)
+
+        def is_full() -> bool:
+            nonlocal taken
+            blocked = pump.held is not None  # asked first: what is sent from now on stays in the kernel
+            with contextlib.suppress(BlockingIOError):
+                while taken < most:
+                    taken += self.sock.send(block)
+            return blocked or taken >= most
+
+        await eventually(is_full)
+        assert taken < most, "no back-pressure"
+        return taken
 
     def finish_sending(self) -> None:
         self.sock.shutdown(socket.SHUT_WR)

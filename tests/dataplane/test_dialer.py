@@ -177,7 +177,8 @@ async def test_a_target_that_accepts_speaks_and_ends_at_once(rig: Rig) -> None:
 # ---------------------------------------------------------------- a path that fails
 
 
-async def test_the_connect_timeout_ends_in_a_reset(rig: Rig) -> None:
+async def test_the_connect_timeout_ends_in_a_reset(plain_rig: Rig) -> None:
+    rig = plain_rig
     with silent_target() as endpoint:
         at = rig.forward(endpoint, connect_timeout=0.3)
         started = monotonic()
@@ -189,8 +190,9 @@ async def test_the_connect_timeout_ends_in_a_reset(rig: Rig) -> None:
     assert rig.ended[0].duration >= 0.3
 
 
-async def test_what_times_out_goes_on_within_the_deadline_and_early_bytes_arrive(rig: Rig) -> None:
+async def test_what_times_out_goes_on_within_the_deadline_and_early_bytes_arrive(plain_rig: Rig) -> None:
     """The remaining time is shared: three addresses and 1.5 s give the first two 0.5 s each."""
+    rig = plain_rig
     target = rig.target("127.0.0.3")
     port = target.endpoint.port
     rig.addresses = {"db.corp": ("127.0.0.1", "127.0.0.2", "127.0.0.3")}
@@ -210,7 +212,8 @@ async def test_what_times_out_goes_on_within_the_deadline_and_early_bytes_arrive
     assert results(rig) == {ConnectResult.OK: 1}
 
 
-async def test_all_tunnels_share_one_deadline(rig: Rig) -> None:
+async def test_all_tunnels_share_one_deadline(plain_rig: Rig) -> None:
+    rig = plain_rig
     rig.offer(rig.path("lo-a"), rig.path("lo-b"))
     with silent_target() as endpoint:
         started = monotonic()
@@ -380,7 +383,8 @@ async def test_an_upstream_given_up_at_the_last_moment_is_reset(rig: Rig) -> Non
     await server.receive_until_reset()
 
 
-async def test_a_client_that_half_closes_while_connecting_gets_its_answer(rig: Rig) -> None:
+async def test_a_client_that_half_closes_while_connecting_gets_its_answer(plain_rig: Rig) -> None:
+    rig = plain_rig
     target = rig.target("127.0.0.2")
     port = target.endpoint.port
     rig.addresses = {"db.corp": ("127.0.0.1", "127.0.0.2")}

@@ -15,7 +15,6 @@ from structlog.testing import capture_logs
 from gateway.dataplane import engine as engine_module
 from gateway.dataplane.engine import EngineOptions
 from gateway.dataplane.messages import AbortTunnel, Stats
-from gateway.dataplane.session import Pump
 from gateway.errors import ListenError
 from gateway.model import CloseReason, ConnectResult, ForwardSpec, ListenAddress, PortMap
 from tests.dataplane.rig import OPTIONS, Peer, Rig, eventually, free_port, open_descriptors, running_rig
@@ -111,26 +110,12 @@ async def test_abort_of_what_is_unheard_of(plain_rig: Rig) -> None:
 
 async def test_abort_takes_blocked_sessions_and_their_pipes_too(rig: Rig) -> None:
     ((client, server),) = await pairs(rig, 1)
-    await _block(server, rig.sessions[0].down)
+    await server.fill(rig.sessions[0].down)
     assert rig.engine.abort(AbortTunnel(tunnel="lo-a", forwards=frozenset({"forward-0"}))) == 1
     await client.receive_until_reset()
     await server.receive_until_reset()
     pool = rig.engine._pipes
     assert len(pool._idle) == pool.total
-
-
-async def _block(source: Peer, pump: Pump) -> None:
-    """Send until the pump's sink takes no more."""
-    block = bytes(MIB)
-
-    def blocked() -> bool:
-        try:
-            while True:
-                source.sock.send(block)
-        except BlockingIOError:
-            return pump.held is not None
-
-    await eventually(blocked)
 
 
 # ---------------------------------------------------------------- drain, stop
@@ -172,7 +157,7 @@ async def test_stop_leaves_nothing_open_and_nothing_to_come(option: str) -> None
             client.reset()
             await server.receive_until_reset()
         ((_, blocked),) = await pairs(rig, 1, name="blocked")
-        await _block(blocked, next(s for s in rig.sessions if s.plan.forward.spec.name == "blocked").down)
+        await blocked.fill(next(it for it in rig.sessions if it.plan.forward.spec.name == "blocked").down)
         client, server = many[20]
         server.sock.send(bytes(MIB))  # a turn is due when the engine stops
         rig.engine._turn()

@@ -362,3 +362,61 @@ async def test_two_forwards_exchange_their_listen_addresses(plain_rig: Rig) -> N
     client, server = await rig.pair(at[0], targets[0])
     await client.echo(server)
     assert rig.stats.connections == {("forward-1", ConnectResult.OK): 1}
+
+
+# ---------------------------------------------------------------- bursts
+
+
+def _burst(rig: Rig, at: Endpoint, clients: int) -> list[Peer]:
+    """Clients that have all connected before the engine has had a turn."""
+    peers = [rig.owns(Peer(socket.socket())) for _ in range(clients)]
+    for peer in peers:
+        peer.sock.connect_ex(at)
+    return peers
+
+
+async def test_a_burst_is_taken_out_of_the_kernels_queue_at_once_and_served_in_turns(plain_rig: Rig) -> None:
+    rig = plain_rig
+    target = rig.target()
+    at = rig.forward(target.endpoint)
+    (listener,) = rig.engine._listeners.values()
+    peers = _burst(rig, at, 600)
+    rig.engine._turn()
+    assert 0 < rig.engine.sessions < 600
+    assert rig.engine.sessions + len(listener._waiting) == 600
+    with pytest.raises(BlockingIOError):
+        listener.socket._accept()
+    for peer in peers:
+        await peer.echo(await target.accept())
+
+
+async def test_clients_that_wait_when_the_listener_closes_are_reset_and_no_others(plain_rig: Rig) -> None:
+    rig = plain_rig
+    target = rig.target()
+    at = rig.forward(target.endpoint)
+    peers = _burst(rig, at, 300)
+    rig.engine._turn()
+    begun = rig.engine.sessions
+    assert 0 < begun < 300
+    rig.engine.drain()
+    assert not rig.engine.backlogged
+    for peer in peers[begun:]:
+        await is_reset(peer)
+    for peer in peers[:begun]:
+        await peer.echo(await target.accept())
+
+
+async def test_clients_that_wait_out_a_pause_are_served_after_it(plain_rig: Rig) -> None:
+    rig = plain_rig
+    target = rig.target()
+    at = rig.forward(target.endpoint)
+    peers = _burst(rig, at, 300)
+    rig.engine._turn()
+    assert rig.engine.backlogged
+    rig.engine.max_sessions = rig.engine.sessions
+    rig.engine._turn()
+    assert rig.engine.is_paused
+    assert not rig.engine.backlogged, "a pause in which every turn tries again is none"
+    rig.engine.max_sessions = 5000
+    for peer in peers:
+        await peer.echo(await target.accept())

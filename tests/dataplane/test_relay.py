@@ -6,17 +6,15 @@ import asyncio
 import errno
 import hashlib
 import os
-import select
 import socket
 from collections.abc import Callable
-from contextlib import suppress
 
 import pytest
 from structlog.testing import capture_logs
 
 from gateway.dataplane.session import Pump
 from gateway.model import CloseReason
-from tests.dataplane.rig import Peer, Rig, eventually, seeded
+from tests.dataplane.rig import Rig, eventually, seeded
 
 MIB = 1 << 20
 
@@ -168,7 +166,7 @@ async def test_the_targets_last_words_reach_a_client_that_is_still_sending(rig: 
 
 async def test_a_reset_while_the_other_side_is_blocked_says_who_reset(rig: Rig) -> None:
     client, target = await rig.session()
-    await _fill(target, rig.sessions[0].down)
+    await target.fill(rig.sessions[0].down)
     target.reset()
     await rig.idle()
     assert reasons(rig) == {CloseReason.TARGET_RESET}
@@ -233,32 +231,11 @@ async def test_a_close_with_unread_data_is_a_reset_on_the_other_side(rig: Rig) -
 # ---------------------------------------------------------------- back-pressure
 
 
-async def _fill(source: Peer, pump: Pump) -> int:
-    """Send until nothing more is taken, and `pump` is blocked; how much was taken."""
-    taken = 0
-    block = bytes(256 * 1024)
-    while True:
-        try:
-            taken += source.sock.send(block)
-        except BlockingIOError:
-            before = taken
-            with suppress(TimeoutError):
-                await eventually(lambda: _writable(source.sock), 0.3)
-            if taken == before and not _writable(source.sock):
-                break
-    assert pump.held is not None
-    return taken
-
-
-def _writable(sock: socket.socket) -> bool:
-    return bool(select.select([], [sock], [], 0)[1])
-
-
 async def test_a_slow_reader_bounds_what_is_taken_and_others_are_served(rig: Rig) -> None:
     """Back-pressure: a source whose sink does not read is not read either."""
     client, target = await rig.session()
     (session,) = rig.sessions
-    assert await _fill(target, session.down) < 64 * MIB
+    assert await target.fill(session.down) < 64 * MIB
     other_client, other_target = await rig.session()
     await other_client.echo(other_target)
     await client.send(b"the other direction is free")
@@ -268,7 +245,7 @@ async def test_a_slow_reader_bounds_what_is_taken_and_others_are_served(rig: Rig
 async def test_a_blocked_session_goes_on_where_it_stopped(rig: Rig) -> None:
     client, target = await rig.session()
     (session,) = rig.sessions
-    taken = await _fill(target, session.down)
+    taken = await target.fill(session.down)
     received = await client.receive_exactly(taken)
     assert received == bytes(taken)
     await client.echo(target)
@@ -276,7 +253,7 @@ async def test_a_blocked_session_goes_on_where_it_stopped(rig: Rig) -> None:
 
 async def test_a_fin_behind_a_blocked_sink_arrives_after_the_data(rig: Rig) -> None:
     client, target = await rig.session()
-    taken = await _fill(target, rig.sessions[0].down)
+    taken = await target.fill(rig.sessions[0].down)
     target.finish_sending()
     assert len(await client.receive_all()) == taken
     client.finish_sending()
@@ -322,7 +299,7 @@ async def test_a_pipe_that_holds_data_of_an_ended_session_is_never_used_again(pl
     rig = plain_rig
     client, target = await rig.session()
     (session,) = rig.sessions
-    await _fill(target, session.down)
+    await target.fill(session.down)
     pipe = session.down.held
     assert pipe is not None
     client.reset()

@@ -10,7 +10,7 @@ import pytest
 from gateway.dataplane.session import Phase
 from gateway.dataplane.timeouts import overdue
 from gateway.model import CloseReason
-from tests.dataplane.rig import Rig
+from tests.dataplane.rig import Rig, eventually
 
 IDLE, HALF = CloseReason.IDLE, CloseReason.HALF_CLOSE_TIMEOUT
 
@@ -53,26 +53,45 @@ async def test_an_idle_session_is_reset_and_a_busy_one_is_not(plain_rig: Rig) ->
     await busy_client.echo(busy_server)
 
 
+def seconds_pass(rig: Rig, seconds: int) -> None:
+    """As if all sessions had been quiet for `seconds` more, and the engine's look at them were due."""
+    for session in rig.sessions:
+        session.last_active -= seconds
+    rig.engine._sweep_timer.cancel()
+    rig.engine._sweep()
+
+
 @pytest.mark.parametrize("first", ["client", "target"])
-async def test_half_closed_for_too_long(plain_rig: Rig, first: str) -> None:
-    rig = plain_rig
-    client, server = await rig.session(half_close_timeout=1.0)
+async def test_half_closed_for_too_long(rig: Rig, first: str) -> None:
+    client, server = await rig.session(half_close_timeout=60.0, idle_timeout=3600.0)
     ending, other = (client, server) if first == "client" else (server, client)
     await ending.send(b"bye")
     ending.finish_sending()
     assert await other.receive_all() == b"bye"
+    seconds_pass(rig, 50)
+    assert rig.engine.sessions == 1
+    seconds_pass(rig, 20)
     await ending.receive_until_reset()
     await other.send_until_reset()
     assert rig.stats.closed == {("forward-0", HALF): 1}
 
 
-async def test_half_closed_and_busy_lives_on(plain_rig: Rig) -> None:
-    rig = plain_rig
-    client, server = await rig.session(half_close_timeout=1.0)
+async def test_half_closed_and_busy_lives_on(rig: Rig) -> None:
+    client, server = await rig.session(half_close_timeout=60.0)
     client.finish_sending()
     assert await server.receive() == b""
-    started = rig.engine._relay.tick
-    while rig.engine._relay.tick < started + 3:
+    for _ in range(3):
+        seconds_pass(rig, 50)
         await server.send(b"still here")
         assert await client.receive_exactly(10) == b"still here"
     assert rig.engine.sessions == 1
+    seconds_pass(rig, 70)
+    assert rig.stats.closed == {("forward-0", HALF): 1}
+
+
+async def test_a_session_is_idle_for_its_own_forwards_time(rig: Rig) -> None:
+    await rig.session(idle_timeout=60.0)
+    await rig.session(idle_timeout=600.0)
+    await eventually(lambda: len(rig.stats.connect_seconds) == 1 and sum(rig.stats.connections.values()) == 2)
+    seconds_pass(rig, 100)
+    assert rig.stats.closed == {("forward-0", IDLE): 1}
