@@ -101,6 +101,7 @@ class Engine:
         self._dialer = Dialer(host=self, reuse=self._reuse, proof=self._proof, on_failure=self._dial_failed)
         self._table: RoutingTable | None = None
         self._listeners: dict[ListenAddress, Listener] = {}
+        self.backlogged: dict[Listener, None] = {}
         self._draining = False
         self._accept_pauses = 0
         self._resume_timer: asyncio.TimerHandle | None = None
@@ -180,7 +181,10 @@ class Engine:
         self._serve(self._poll(0, _EVENTS_A_POLL))
         if self._busy_poll:
             self._spin()
-        if self._relay.unfinished:
+        if self.backlogged:
+            for listener in [self.backlogged.popitem()[0] for _ in range(len(self.backlogged))]:
+                self._accept_from(listener)
+        if self._relay.unfinished or self.backlogged:
             self._next_turn = self._loop.call_soon(self._turn)
         if self._dialer.dialling and self._dial_timer is None:
             self._after_dials()
@@ -229,11 +233,7 @@ class Engine:
                     log.exception("session.failed", forward=session.plan.forward.spec.name)
                     self.finish(session, CloseReason.ERROR)
             elif source is not None:
-                try:
-                    source.accept()
-                except Exception:  # here too: the rest of the batch is somebody else's, and comes only once
-                    log.exception("session.failed", forward=source.forward.spec.name)
-                    self.pause_accepting("error")
+                self._accept_from(source)
         for left_over in unfinished:
             session = left_over.session
             if session.phase is _RELAYING and not left_over.ended:  # an event of this batch may have ended it
@@ -242,6 +242,13 @@ class Engine:
                 except Exception:  # as above
                     log.exception("session.failed", forward=session.plan.forward.spec.name)
                     self.finish(session, CloseReason.ERROR)
+
+    def _accept_from(self, listener: Listener) -> None:
+        try:
+            listener.accept()
+        except Exception:  # a boundary, too: the rest of the batch is somebody else's, and comes only once
+            log.exception("session.failed", forward=listener.forward.spec.name)
+            self.pause_accepting("error")
 
     def _while_dialling(self, source: Pump, session: Session, event: int) -> None:
         """An event on either socket of a session whose upstream is not connected yet."""
@@ -384,9 +391,16 @@ class Engine:
             self._listen_for(0)
             self._resume_timer = self._loop.call_later(_PAUSE_SECONDS, self._resume_accepting)
 
+    @property
+    def is_paused(self) -> bool:
+        """See `listener.Host`."""
+        return self._resume_timer is not None
+
     def _resume_accepting(self) -> None:
         self._resume_timer = None
         self._listen_for(select.EPOLLIN)
+        self.backlogged |= {listener: None for listener in self._listeners.values() if listener.is_backlogged}
+        self._turn()
 
     def _listen_for(self, events: int) -> None:
         for listener in self._listeners.values():
@@ -439,6 +453,7 @@ class Engine:
 
     def _close_listener(self, listener: Listener) -> None:
         self.sources[listener.socket.fileno()] = None
+        self.backlogged.pop(listener, None)
         listener.close()
 
     # ------------------------------------------------------------ time

@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import socket
 from _socket import socket as Socket  # noqa: N812
+from collections import deque
 from collections.abc import Callable
 from typing import Final, Protocol
 
@@ -14,7 +15,8 @@ from gateway.dataplane.plan import Attempt, Plan
 from gateway.model import ConnectResult, ForwardSpec, ListenAddress, PortMap
 
 _BACKLOG: Final = 65_535  # the kernel takes the smaller of this and net.core.somaxconn
-_CLIENTS_A_TURN: Final = 128  # a burst overflows the backlog if it has to wait for what is relayed meanwhile
+_CLIENTS_A_TURN: Final = 128
+_MOST_WAITING: Final = 4096
 _STREAM: Final = int(socket.SOCK_STREAM)
 
 Accept = Callable[[], tuple[int, tuple[str, int]]]
@@ -44,6 +46,13 @@ class Host(Protocol):
     sessions: int
     max_sessions: int
 
+    @property
+    def is_paused(self) -> bool:
+        """Whether nobody is to be accepted for the moment."""
+
+    backlogged: dict[Listener, None]
+    """Listeners whose `accept` is to be called in the next turn, whatever epoll says."""
+
     def plan_for(self, listener: Listener) -> Plan:
         """The plan of the present routing table."""
 
@@ -60,7 +69,7 @@ class Host(Protocol):
 class Listener:
     """Serves one listen address for as long as the routing table has it, whatever forward it belongs to."""
 
-    __slots__ = ("_host", "_spec", "family", "forward", "generation", "plan", "ports", "socket")
+    __slots__ = ("_host", "_spec", "_waiting", "family", "forward", "generation", "plan", "ports", "socket")
 
     def __init__(self, host: Host, sock: Socket, forward: ForwardEntry, ports: PortMap) -> None:
         """Takes ownership of `sock`, which `bind` made for this forward."""
@@ -72,6 +81,7 @@ class Listener:
         self.generation = -1
         self.socket = sock
         self.family = int(sock.family)
+        self._waiting: deque[tuple[int, tuple[str, int]]] = deque()
 
     def serve(self, forward: ForwardEntry, ports: PortMap) -> None:
         """Take later clients for `forward`, whose specification may be a new one; `ports` has the same address."""
@@ -83,25 +93,30 @@ class Listener:
                 sockopt.set_keepalive(self.socket, forward.spec.keepalive)
             self._spec = forward.spec
 
-    def accept(self) -> None:
-        """Accept who is waiting, a bounded number, and send each on its way."""
-        host, forward = self._host, self.forward
-        plan = host.plan_for(self)
+    def accept(self) -> None:  # noqa: C901, PLR0912 - hot: a call costs on each client
+        """Accept who is there, a bounded number, and send each on its way.
+
+        In a burst, accepting is far quicker than dialling, and a queue of the kernel's that overflows costs a client
+        a second: so whoever is still in it then is taken in, and waits here for the next turns.
+        """
+        host, forward, waiting = self._host, self.forward, self._waiting
         accept: Accept = self.socket._accept  # type: ignore[attr-defined]  # noqa: SLF001 - accept4 and no more
+        plan = host.plan_for(self)
         family, allowed, attempts = self.family, forward.allowed, plan.attempts()
         room = host.max_sessions - host.sessions
         for _ in range(min(_CLIENTS_A_TURN, room)):
-            try:
-                fd, address = accept()
-            except BlockingIOError:
-                return
-            except OSError as error:
-                if error.errno in _CLIENT_GONE:
-                    continue
-                # No capacity (EMFILE, ENFILE, ENOBUFS, ENOMEM), or something unheard of: either way trying again at
-                # once would only burn the processor.
-                host.pause_accepting(errno.errorcode.get(error.errno or 0, str(error.errno)))
-                return
+            if waiting:
+                fd, address = waiting.popleft()
+            else:
+                try:
+                    fd, address = accept()
+                except BlockingIOError:
+                    return
+                except OSError as error:
+                    if error.errno in _CLIENT_GONE:
+                        continue
+                    self._out_of_capacity(error)
+                    return
             client = Socket(family, _STREAM, 0, fd)
             if allowed is not None and not allowed(address[0]):
                 host.turn_away(plan, client, address, ConnectResult.DENIED)
@@ -113,12 +128,41 @@ class Listener:
                     attempts = plan.attempts()
             else:
                 host.turn_away(plan, client, address, ConnectResult.NO_TUNNEL)
-        if room <= _CLIENTS_A_TURN and host.sessions >= host.max_sessions:
+        room = host.max_sessions - host.sessions
+        if room <= 0:
             host.pause_accepting("max_connections")
+        else:
+            self._take_in(accept, min(_MOST_WAITING, room) - len(waiting))
+        if waiting and not host.is_paused:
+            host.backlogged[self] = None
+
+    @property
+    def is_backlogged(self) -> bool:
+        """Whether clients wait here, of whom epoll says nothing any more."""
+        return bool(self._waiting)
 
     def close(self) -> None:
-        """Stop listening. Clients that wait in the backlog are reset by the kernel."""
+        """Stop listening. Clients that wait are reset, here as in the kernel's queue."""
+        for fd, _ in self._waiting:
+            sockopt.close_with_reset(Socket(self.family, _STREAM, 0, fd))
+        self._waiting.clear()
         self.socket.close()
+
+    def _take_in(self, accept: Accept, most: int) -> None:
+        """Accept at most `most` clients and let them wait."""
+        for _ in range(most):
+            try:
+                self._waiting.append(accept())
+            except BlockingIOError:
+                return
+            except OSError as error:
+                if error.errno not in _CLIENT_GONE:
+                    self._out_of_capacity(error)
+                    return
+
+    def _out_of_capacity(self, error: OSError) -> None:
+        """EMFILE, ENFILE, ENOBUFS, ENOMEM, or something unheard of: trying again at once would burn the processor."""
+        self._host.pause_accepting(errno.errorcode.get(error.errno or 0, str(error.errno)))
 
 
 def bind(listen: ListenAddress, forward: ForwardSpec) -> Socket:
