@@ -220,9 +220,14 @@ class Dialer:
         client = session.up.source
         try:
             header = proxy_header(version, Endpoint(*client.getpeername()[:2]), Endpoint(*client.getsockname()[:2]))
+        except OSError:  # ENOTCONN: it has reset
+            self._host.finish(session, CloseReason.CLIENT_RESET)
+            return False
+        try:
             whole = session.down.source.send(header) == len(header)
-        except OSError:  # either side is gone already; the engine hears it from epoll as well
-            whole = False
+        except OSError:  # the target has
+            self._host.finish(session, CloseReason.TARGET_RESET)
+            return False
         if not whole:
             self._host.finish(session, CloseReason.ERROR)
         return whole

@@ -85,3 +85,15 @@ async def test_only_the_winner_of_the_dial_gets_the_header(rig: Rig) -> None:
     await client.send(b"x")
     expected = _header(ProxyProtocol.V1, client) + b"x"
     assert await server.receive_exactly(len(expected)) == expected
+
+
+async def test_a_client_that_reset_before_its_header_could_be_written_is_a_client_that_reset(plain_rig: Rig) -> None:
+    rig = plain_rig
+    target = rig.target()
+    client = await rig.connect(rig.forward(target.endpoint, proxy_protocol=ProxyProtocol.V1))
+    rig.engine._turn()  # accepts and dials
+    client.reset()
+    server = await target.accept()
+    assert await server.receive_until_reset() == b""
+    await rig.idle()
+    assert rig.stats.closed == {("forward-0", CloseReason.CLIENT_RESET): 1}
