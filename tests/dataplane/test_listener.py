@@ -420,3 +420,62 @@ async def test_clients_that_wait_out_a_pause_are_served_after_it(plain_rig: Rig)
     rig.engine.max_sessions = 5000
     for peer in peers:
         await peer.echo(await target.accept())
+
+
+# ---------------------------------------------------------------- bursts
+
+
+async def test_a_burst_is_served_whole_and_in_order(rig: Rig) -> None:
+    target = rig.target()
+    at = rig.forward(target.endpoint)
+    clients = [await rig.connect(at) for _ in range(600)]
+    servers = [await target.accept() for _ in clients]
+    for client, server in zip(clients, servers, strict=True):
+        assert server.sock.getsockname()[1] == target.endpoint.port
+        await client.send(b"x")
+    for server in servers:
+        assert await server.receive() == b"x"
+
+
+async def test_a_drain_in_the_middle_of_a_burst_resets_who_waits_and_leaves_nothing_open(rig: Rig) -> None:
+    target = rig.target()
+    at = rig.forward(target.endpoint)
+    clients = [await rig.connect(at) for _ in range(600)]
+    rig.engine._turn()
+    begun = rig.engine.sessions
+    assert 0 < begun < 600
+    before = open_descriptors()
+    rig.engine.drain()
+    assert len(before - open_descriptors()) == 600 - begun + 1  # theirs and the listener's
+    for client in clients[begun:]:
+        await is_reset(client)
+    for client in clients[:begun]:
+        await client.send(b"x")
+        assert await (await target.accept()).receive() == b"x"
+
+
+async def test_who_waits_here_is_served_under_the_limits_of_the_moment(rig: Rig) -> None:
+    target = rig.target()
+    at = rig.forward(target.endpoint, max_connections=200)
+    clients = [await rig.connect(at) for _ in range(600)]
+    await eventually(lambda: sum(rig.stats.connections.values()) == 600)
+    assert results(rig) == {ConnectResult.OK: 200, ConnectResult.LIMITED: 400}
+    for client in clients[200:]:
+        await is_reset(client)
+
+
+async def test_who_waits_here_does_so_through_a_pause() -> None:
+    async with running_rig(EngineOptions(max_sessions=150)) as rig:
+        target = rig.target()
+        at = rig.forward(target.endpoint)
+        clients = [await rig.connect(at) for _ in range(300)]
+        await eventually(lambda: rig.stats.accept_pauses)
+        assert rig.engine.sessions <= 150
+        for client in clients[:150]:
+            await client.send(b"x")
+            assert await (await target.accept()).receive() == b"x"
+            client.reset()
+        for client in clients[150:]:
+            await client.send(b"y")
+            assert await (await target.accept()).receive() == b"y"
+        assert results(rig) == {ConnectResult.OK: 300}
