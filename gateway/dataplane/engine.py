@@ -469,8 +469,11 @@ class Engine:
         self._dialer.expire(now)
         for session in self._dialer.dialling:
             if not session.watched and now - session.accepted_at >= _DIAL_CHECK_SECONDS:
+                try:
+                    self._epoll.register(session.up.source.fileno(), CLIENT_EVENTS)
+                except OSError:  # ENOSPC, max_user_watches of epoll(7): it is tried again, and at last said, at connect
+                    break
                 session.watched = _QUIET
-                self._epoll.register(session.up.source.fileno(), CLIENT_EVENTS)
         self._after_dials()
 
     def _sweep(self) -> None:

@@ -1,7 +1,7 @@
 """The narrow interface of the data plane: frozen messages in, frozen messages out.
 
 Nothing else crosses this line, so that the engine can live in this process or in several workers: every value here
-pickles, no call returns a live object, and `Stats` of several workers add up (`Stats.merge`).
+pickles, no call returns a live object, and the counters of several workers' `Stats` add up.
 """
 
 from __future__ import annotations

@@ -10,8 +10,8 @@ import fcntl
 import os
 from typing import Final
 
-PIPE_BYTES: Final = 128 * 1024  # measured: larger gains little, and the kernel bounds what all pipes may hold
-_DEFAULT_CAPACITY: Final = 256  # × 128 KiB = 32 MiB: half of fs.pipe-user-pages-soft (16,384 pages)
+PIPE_BYTES: Final = 512 * 1024  # measured with 50 flows: a fifth less CPU than with 128 KiB
+_DEFAULT_CAPACITY: Final = 64  # × 512 KiB = 32 MiB: half of fs.pipe-user-pages-soft (16,384 pages)
 
 
 class Pipe:
