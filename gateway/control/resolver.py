@@ -16,6 +16,7 @@ from typing import Final
 
 import structlog
 
+from gateway.control.lookup import SystemLookup
 from gateway.model import IPAddress
 
 log = structlog.get_logger()
@@ -26,22 +27,21 @@ Lookup = Callable[[str], Awaitable[Sequence[str]]]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ResolverSettings:
-    """Seconds, except `concurrency`. After a failure: `retry_first`, doubled up to `retry_most`."""
+    """Seconds, except `concurrency`. After a failure: `retry_first`, doubled up to `retry_most`.
+
+    `pause_per_host`: a new mapping costs its reader work on all forwards, so the next one waits for so long times the
+    number of hosts, and the answers that come meanwhile share it.
+    """
 
     refresh: float = 30.0
     retry_first: float = 1.0
     retry_most: float = 30.0
     deadline: float = 5.0
     concurrency: int = 16
+    pause_per_host: float = 0.00005
 
 
 DEFAULT_SETTINGS: Final = ResolverSettings()
-
-
-async def system_lookup(host: str) -> list[str]:
-    """What the system's resolver says, in its order (RFC 6724)."""
-    found = await asyncio.get_running_loop().getaddrinfo(host, None, type=socket.SOCK_STREAM)
-    return [str(entry[4][0]) for entry in found]
 
 
 def happy_order(addresses: Iterable[str]) -> tuple[str, ...]:
@@ -59,7 +59,7 @@ def happy_order(addresses: Iterable[str]) -> tuple[str, ...]:
 
 
 class Resolver:
-    """Calls `on_names` with the complete mapping, host → addresses best first, whenever it changed.
+    """Calls `on_names` with the complete mapping, host → addresses best first, soon after it changed.
 
     A host without any answer so far is not in it. An answer with the same addresses in another order is no change:
     name servers rotate, and a target that works is worth more than the rotation.
@@ -70,11 +70,12 @@ class Resolver:
         on_names: Callable[[Mapping[str, tuple[str, ...]]], None],
         *,
         settings: ResolverSettings = DEFAULT_SETTINGS,
-        lookup: Lookup = system_lookup,
+        lookup: Lookup | None = None,
     ) -> None:
+        """`lookup=None` asks the system's resolver."""
         self._on_names = on_names
         self._settings = settings
-        self._lookup = lookup
+        self._lookup = SystemLookup() if lookup is None else lookup
         self._slots = asyncio.Semaphore(settings.concurrency)
         self._hosts: frozenset[str] = frozenset()
         self._tasks: dict[str, asyncio.Task[None]] = {}
@@ -95,6 +96,7 @@ class Resolver:
                 self._changed.clear()
                 self._reconcile(group)
                 self._publish()
+                await asyncio.sleep(self._settings.pause_per_host * len(self._hosts))
 
     def _reconcile(self, group: asyncio.TaskGroup) -> None:
         for host in self._tasks.keys() - self._hosts:
