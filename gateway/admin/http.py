@@ -26,6 +26,9 @@ Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 _LONGEST: Final = 4096
 """Bytes of a request line, and of one header: nobody has business with more here."""
 
+_MOST: Final = 64
+"""Connections at once. Whoever reaches this address must not be able to use up the descriptors of the relay."""
+
 _KEEPALIVE: Final = 75.0
 """Seconds that an idle connection is kept: above the usual scrape interval."""
 
@@ -48,6 +51,7 @@ class AdminServer:
         self._questions = questions
         self._one_scrape = asyncio.Lock()
         self._runner: web.AppRunner | None = None
+        self._listening: asyncio.Server | None = None
         self._address: ListenAddress | None = None
 
     @property
@@ -69,7 +73,7 @@ class AdminServer:
         )
         try:
             await runner.setup()
-            await web.SockSite(runner, bound).start()
+            self._listening = await asyncio.get_running_loop().create_server(_bounded(runner), sock=bound)
         except BaseException:
             bound.close()
             await runner.cleanup()
@@ -81,7 +85,10 @@ class AdminServer:
     async def close(self) -> None:
         """Stop answering and close every connection. Closing again does nothing."""
         runner, address = self._runner, self._address
+        listening, self._listening = self._listening, None
         self._runner = self._address = None
+        if listening is not None:
+            listening.close()
         if runner is not None:
             await runner.cleanup()
             log.info(Event.ADMIN_STOPPED, listen=str(address))
@@ -116,6 +123,26 @@ class AdminServer:
         if answer.encoding is not None:
             headers[hdrs.CONTENT_ENCODING] = answer.encoding
         return web.Response(body=answer.body, headers=headers)
+
+
+def _bounded(runner: web.AppRunner) -> Callable[[], asyncio.Protocol]:
+    """What makes the protocol of each connection: the runner's, beyond `_MOST` at the cost of the oldest.
+
+    Not of the newest: who holds connections would have whoever asks after the gateway's health turned away, and a
+    gateway that does not answer is restarted.
+    """
+    server, loop = runner.server, asyncio.get_running_loop()
+    assert server is not None  # noqa: S101 - the runner has been set up
+
+    def close_the_oldest() -> None:
+        for connection in server.connections[:-_MOST]:
+            connection.force_close()
+
+    def make() -> asyncio.Protocol:
+        loop.call_later(0.0, close_the_oldest)  # when this one has been counted
+        return server()
+
+    return make
 
 
 def _bind(listen: ListenAddress) -> socket.socket:

@@ -157,6 +157,21 @@ async def test_outsized_and_malformed_requests_are_refused(server, request_):
     assert (await raw(server.address.port, request_)).startswith((b"HTTP/1.0 400", b"HTTP/1.1 400"))
 
 
+@pytest.mark.parametrize("said", [b"", b"GET /healthz HTTP/1.1\r\nHost: a\r\nX: "], ids=["nothing", "half a request"])
+async def test_connections_that_are_held_are_few_and_keep_nobody_out(server, said):
+    port = server.address.port
+    held = [await asyncio.open_connection("127.0.0.1", port) for _ in range(200)]
+    for _, writer in held:
+        writer.write(said)
+    answer = await raw(port, b"GET /healthz HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n")
+    assert answer.endswith(b"ok\n")
+    async with asyncio.timeout(10):
+        for reader, _ in held[: 200 - 64]:
+            assert await reader.read() == b""
+    for _, writer in held:
+        writer.close()
+
+
 async def test_an_address_in_use_says_which(fake, server):
     second = fake.server()
     with pytest.raises(ListenError, match=f"127.0.0.1:{server.address.port}: Address already in use"):
