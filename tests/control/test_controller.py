@@ -294,6 +294,20 @@ async def test_the_view_is_of_now_and_nobody_needs_to_run_for_it():
     assert rig.controller.routing_table().generation == 0
 
 
+async def test_the_view_is_made_once_a_step():
+    rig = Rig()
+    async with rig.running():
+        rig.controller.post(kernel(a=GOOD, b=GOOD))
+        await rig.controller.settled.wait()
+        before = rig.controller.view()
+        assert rig.controller.view() is before
+        rig.controller.post(kernel(a=DOWN, b=GOOD))
+        await rig.until(lambda: bool(rig.aborts))
+    after = rig.controller.view()
+    assert [view.forwards[0].active for view in (before, after)] == ["a", "b"]
+    assert after.transitions["a", Cause.LINK_DOWN] == 1
+
+
 @pytest.mark.parametrize("broken", ["apply", "abort"])
 async def test_what_the_data_plane_raises_ends_it(broken: str):
     def fail(*_: object) -> int:
