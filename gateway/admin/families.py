@@ -144,7 +144,7 @@ def _of_the_gateway(facts: Facts) -> Iterator[Metric]:
     if facts.stats.accept_pauses:
         yield CounterMetricFamily(
             "gateway_accept_pauses_total",
-            "Times that accepting paused for want of descriptors or memory.",
+            "Times that accepting paused: at the limit of sessions, or for want of descriptors or memory.",
             value=facts.stats.accept_pauses,
         )
     for name, says, value in (

@@ -69,7 +69,7 @@ class Event(StrEnum):
     """tunnel, forward, target, reason, count: at most once a second for each tunnel and reason."""
 
     ACCEPT_PAUSED = "accept.paused"
-    """reason, seconds, sessions: no descriptors or memory for another client."""
+    """reason, seconds, sessions: the limit of sessions is reached, or no descriptors or memory for another client."""
 
     # ---- the kernel and the resolver
 
@@ -83,7 +83,7 @@ class Event(StrEnum):
     """part, error, and what happens instead: the kernel is polled."""
 
     NETLINK_OVERFLOW = "netlink.overflow"
-    """overflows: events were lost, so everything was read again."""
+    """dropped (messages, since the start): events were lost, so everything was read again."""
 
     NAME_RESOLVED = "name.resolved"
     """host, addresses."""
