@@ -53,9 +53,10 @@ def run(
 ) -> None:
     """TCP port forwarding through redundant VPN tunnels.
 
-    Listens on local ports and relays every connection through whichever tunnel is healthy; when a tunnel dies, its
-    connections are reset at once and new ones take the next tunnel. A connection leaves through the chosen tunnel or
-    not at all.
+    Listens on local ports and relays every connection through whichever tunnel
+    is healthy; when a tunnel dies, its connections are reset at once and new ones
+    take the next tunnel. A connection leaves through the chosen tunnel or not at
+    all.
 
     Start it:        gateway --config forwards.toml
 
