@@ -170,6 +170,20 @@ def test_a_log_that_nobody_reads_stops_nothing(tmp_path: Path, target: int):
         os.close(writing)
 
 
+def test_a_hangup_is_refused_and_ends_nothing(tmp_path: Path, target: int):
+    with Running(tmp_path, Configuration(target=target)) as gateway:
+        gateway.ready()
+        with gateway.client() as client:
+            assert echoes(client)
+            gateway.signal(signal.SIGHUP)
+            gateway.until(lambda: bool(gateway.events("config.reload_refused")), what="the refusal is logged")
+            assert echoes(client, b"still here")
+        with gateway.client() as another:
+            assert echoes(another)
+        gateway.signal(signal.SIGTERM)
+        assert gateway.exit_code() == 0
+
+
 # ---------------------------------------------------------------- the end
 
 
