@@ -75,9 +75,10 @@ class Gateway:
         self._drivers = {spec.name: driver_for(spec) for spec in config.tunnels}
         self._lookups: frozenset[tuple[str, str]] = frozenset()
         spec = config.gateway
+        listeners = sum(len(forward.ports) for forward in config.forwards)
         self._engine = Engine(
             options=EngineOptions(
-                max_sessions=min(spec.max_connections or descriptors, sessions_for(descriptors)),
+                max_sessions=min(spec.max_connections or descriptors, sessions_for(descriptors, listeners=listeners)),
                 splice=spec.splice,
                 reuse_upstreams=spec.reuse_upstreams,
                 busy_poll=spec.busy_poll,

@@ -35,6 +35,7 @@ from gateway.dataplane.session import UNCONNECTED, Phase, Pump, Session, Session
 from gateway.dataplane.timeouts import overdue
 from gateway.errors import ListenError
 from gateway.model import CloseReason, ConnectResult, DialFailure, Endpoint, ForwardSpec, ListenAddress, RoutingTable
+from gateway.observe.throttle import Throttle
 
 log = structlog.get_logger()
 
@@ -51,7 +52,7 @@ _QUIET: Final = Watch.QUIET
 _SPOKE: Final = Watch.SPOKE
 _EOF: Final = CloseReason.EOF
 _CLIENT_RESET: Final = CloseReason.CLIENT_RESET
-_EVENTS_A_POLL: Final = 1024
+_EVENTS_A_POLL: Final = 128  # bounds a turn: with bulk flows each event may take a quarter of a millisecond
 _SWEEP_SECONDS: Final = 1.0  # how coarse idle and half-close timeouts are
 _DIAL_CHECK_SECONDS: Final = 0.05  # how coarse connect timeouts are
 _PAUSE_SECONDS: Final = 0.1
@@ -102,6 +103,8 @@ class Engine:
         self._table: RoutingTable | None = None
         self._listeners: dict[ListenAddress, Listener] = {}
         self.backlogged: dict[Listener, None] = {}
+        self.waiting = 0
+        self._pause_log = Throttle(seconds=1.0)
         self._draining = False
         self._accept_pauses = 0
         self._resume_timer: asyncio.TimerHandle | None = None
@@ -387,7 +390,9 @@ class Engine:
         """See `listener.Host`."""
         if self._resume_timer is None:
             self._accept_pauses += 1
-            log.warning("accept.paused", reason=why, seconds=_PAUSE_SECONDS, sessions=self.sessions)
+            pauses = self._pause_log.passes(why, monotonic())
+            if pauses is not None:
+                log.warning("accept.paused", reason=why, seconds=_PAUSE_SECONDS, sessions=self.sessions, count=pauses)
             self._listen_for(0)
             self._resume_timer = self._loop.call_later(_PAUSE_SECONDS, self._resume_accepting)
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 import resource
 from typing import Final
 
-_RESERVE: Final = 2560  # listeners, pipes, spare upstreams, the admin side; a session takes two descriptors
+_RESERVE: Final = 2560  # pipes, spare upstreams, the admin side, a thousand listeners; a session takes two descriptors
+_RESERVE_BUT_LISTENERS: Final = 1560
 _FEWEST: Final = 16
 
 
@@ -16,7 +17,10 @@ def raise_descriptor_limit() -> int:
     return hard
 
 
-def sessions_for(descriptors: int) -> int:
-    """The sessions that fit into `descriptors`. Where these are few, half of them are kept in reserve."""
-    reserve = min(_RESERVE, descriptors // 2)
+def sessions_for(descriptors: int, *, listeners: int = 0) -> int:
+    """The sessions that fit into `descriptors` beside `listeners`.
+
+    Where descriptors are few, half of them are kept in reserve, or as many as the listeners take.
+    """
+    reserve = max(min(max(_RESERVE, _RESERVE_BUT_LISTENERS + listeners), descriptors // 2), listeners)
     return max(_FEWEST, (descriptors - reserve) // 2)

@@ -50,6 +50,8 @@ class Host(Protocol):
     def is_paused(self) -> bool:
         """Whether nobody is to be accepted for the moment."""
 
+    waiting: int
+    """Clients that wait in all listeners together: each holds a descriptor."""
     backlogged: dict[Listener, None]
     """Listeners whose `accept` is to be called in the next turn, whatever epoll says."""
 
@@ -107,6 +109,7 @@ class Listener:
         for _ in range(min(_CLIENTS_A_TURN, room)):
             if waiting:
                 fd, address = waiting.popleft()
+                host.waiting -= 1
             else:
                 try:
                     fd, address = accept()
@@ -132,7 +135,7 @@ class Listener:
         if room <= 0:
             host.pause_accepting("max_connections")
         else:
-            self._take_in(accept, min(_MOST_WAITING, room) - len(waiting))
+            self._take_in(accept, min(_MOST_WAITING, room) - host.waiting)
         if waiting and not host.is_paused:
             host.backlogged[self] = None
 
@@ -145,6 +148,7 @@ class Listener:
         """Stop listening. Clients that wait are reset, here as in the kernel's queue."""
         for fd, _ in self._waiting:
             sockopt.close_with_reset(Socket(self.family, _STREAM, 0, fd))
+        self._host.waiting -= len(self._waiting)
         self._waiting.clear()
         self.socket.close()
 
@@ -153,6 +157,7 @@ class Listener:
         for _ in range(most):
             try:
                 self._waiting.append(accept())
+                self._host.waiting += 1
             except BlockingIOError:
                 return
             except OSError as error:

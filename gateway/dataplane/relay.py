@@ -34,6 +34,7 @@ _BULK_AFTER: Final = 4  # full reads
 _NEVER: Final = 1 << 62  # full reads
 _SPLICE_BYTES: Final = 1 << 20  # what is asked for; a pipe holds less
 _ROUNDS: Final = range(16)  # fairness: a pump that could go on for ever lets the others have their turn
+_SPLICE_ROUNDS: Final = range(4)  # the same for a splice, which moves up to half a MiB in each
 _SALVAGE_ROUNDS: Final = range(64)
 _DONTWAIT: Final = int(socket.MSG_DONTWAIT)
 _SHUT_WR: Final = int(socket.SHUT_WR)
@@ -172,7 +173,7 @@ class Relay:
         held, moved, filling = pipe.held, 0, False
         ended = False
         try:
-            for _ in _ROUNDS:
+            for _ in _SPLICE_ROUNDS:
                 filling = False
                 while held:
                     sent = os.splice(read_fd, sink_fd, held, flags=_SPLICE_FLAGS)

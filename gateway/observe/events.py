@@ -69,7 +69,7 @@ class Event(StrEnum):
     """tunnel, forward, target, reason, count: at most once a second for each tunnel and reason."""
 
     ACCEPT_PAUSED = "accept.paused"
-    """reason, seconds, sessions: the limit of sessions is reached, or no descriptors or memory for another client."""
+    """reason, seconds, sessions, count: the limit of sessions is reached, or descriptors or memory; once a second."""
 
     # ---- the kernel and the resolver
 

@@ -24,3 +24,11 @@ def test_the_soft_limit_is_raised_to_the_hard_one() -> None:
         assert resource.getrlimit(resource.RLIMIT_NOFILE) == (before[1], before[1])
     finally:
         resource.setrlimit(resource.RLIMIT_NOFILE, before)
+
+
+@pytest.mark.parametrize(
+    ("descriptors", "listeners", "sessions"),
+    [(20_000, 0, 8720), (20_000, 1000, 8720), (20_000, 5000, 6720), (6000, 3000, 1500), (6000, 4000, 1000)],
+)
+def test_listeners_take_descriptors_too(descriptors: int, listeners: int, sessions: int) -> None:
+    assert sessions_for(descriptors, listeners=listeners) == sessions
