@@ -31,7 +31,7 @@ from gateway.control.kernel import KernelWatcher
 from gateway.control.resolver import Resolver
 from gateway.dataplane.engine import Engine, EngineOptions
 from gateway.dataplane.limits import raise_descriptor_limit, sessions_for
-from gateway.dataplane.messages import AbortTunnel, DialFailed
+from gateway.dataplane.messages import AbortTunnel, DataPlane, DialFailed
 from gateway.errors import ListenError
 from gateway.model import Config, DialFailure, KernelSnapshot, RoutingTable
 from gateway.observe.events import Event
@@ -76,9 +76,10 @@ class Gateway:
         self._lookups: frozenset[tuple[str, str]] = frozenset()
         spec = config.gateway
         listeners = sum(len(forward.ports) for forward in config.forwards)
-        self._engine = Engine(
+        self._max_sessions = min(spec.max_connections or descriptors, sessions_for(descriptors, listeners=listeners))
+        self._plane: DataPlane = Engine(
             options=EngineOptions(
-                max_sessions=min(spec.max_connections or descriptors, sessions_for(descriptors, listeners=listeners)),
+                max_sessions=self._max_sessions,
                 splice=spec.splice,
                 reuse_upstreams=spec.reuse_upstreams,
                 busy_poll=spec.busy_poll,
@@ -110,7 +111,7 @@ class Gateway:
             config=config.path,
             forwards=len(config.forwards),
             tunnels=len(config.tunnels),
-            max_sessions=self._engine.max_sessions,
+            max_sessions=self._max_sessions,
         )
         gc.collect()
         gc.freeze()  # what exists now stays: later collections, which stop the relay, need not look at it
@@ -125,7 +126,7 @@ class Gateway:
                 for worker in workers:
                     worker.cancel()
         finally:
-            cut = self._engine.stop()
+            cut = self._plane.stop()
             await self._admin.close()
             for number in (*_SIGNALS, signal.SIGHUP):
                 loop.remove_signal_handler(number)
@@ -155,15 +156,15 @@ class Gateway:
     async def _drain(self) -> None:
         """Readiness has failed already; wait, close the listeners, let sessions end until the deadline."""
         spec = self._config.gateway
-        log.info("gateway.draining", sessions=self._engine.sessions, timeout=spec.drain_timeout, delay=spec.drain_delay)
+        log.info("gateway.draining", sessions=self._plane.sessions, timeout=spec.drain_timeout, delay=spec.drain_delay)
         try:
             async with asyncio.timeout(spec.drain_timeout):
                 await _first(self._killed, timeout=spec.drain_delay)
-                self._engine.drain()
-                while self._engine.sessions and not self._killed.is_set():
+                self._plane.drain()
+                while self._plane.sessions and not self._killed.is_set():
                     await _first(self._killed, timeout=_DRAIN_CHECK_SECONDS)
         except TimeoutError:
-            log.warning("gateway.drain_timed_out", sessions=self._engine.sessions)
+            log.warning("gateway.drain_timed_out", sessions=self._plane.sessions)
 
     def _on_signal(self, number: signal.Signals) -> None:
         if self._stopping.is_set():
@@ -179,12 +180,12 @@ class Gateway:
     # ------------------------------------------------------------ introductions
 
     def _apply(self, table: RoutingTable) -> None:
-        self._engine.apply(table)
+        self._plane.apply(table)
         if table.addresses is not self._watched:  # with 10,000 forwards not something to do at every failover
             self._watch(table)
 
     def _abort(self, tunnel: str, forwards: frozenset[str]) -> int:
-        return self._engine.abort(AbortTunnel(tunnel=tunnel, forwards=forwards))
+        return self._plane.abort(AbortTunnel(tunnel=tunnel, forwards=forwards))
 
     def _kernel_seen(self, snapshot: KernelSnapshot) -> None:
         self._controller.post(KernelSeen(snapshot=snapshot))
@@ -228,7 +229,7 @@ class Gateway:
         loaded = ReloadFacts(successful=True, success_at_unix=time())
         metrics = Metrics(
             Sources(
-                stats=self._engine.stats,
+                stats=self._plane.stats,
                 view=self._controller.view,
                 reload=lambda: loaded,
                 lag=lambda: self._lag.worst,

@@ -336,4 +336,4 @@ async def test_a_dial_that_is_refused_has_the_kernel_read_again_and_costs_no_mor
     assert asked[0] == ({"lo"}, {("lo", "127.0.0.1")})
     assert len(asked) == 4
     assert all(again[1] is asked[0][1] for again in asked), "what matters is not worked out anew"
-    gateway._engine.stop()
+    gateway._plane.stop()

@@ -56,8 +56,8 @@ class Host(Protocol):
     def current_plan(self, session: Session) -> Plan:
         """What the session's listener offers now."""
 
-    def give_up(self, session: Session) -> None:
-        """No upstream is to be had: reset the client and forget the session."""
+    def give_up(self, session: Session, reason: CloseReason | None = None) -> None:
+        """No upstream is to be had, or wanted for `reason`: reset the client and forget the session."""
 
     def finish(self, session: Session, reason: CloseReason) -> None:
         """End a session that had its upstream."""

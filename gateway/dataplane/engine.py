@@ -21,10 +21,10 @@ from typing import Final
 import structlog
 
 from gateway.dataplane import sockopt
-from gateway.dataplane.allow import plain_address
 from gateway.dataplane.dialer import Dialer
+from gateway.dataplane.endings import ended, ended_without_upstream
 from gateway.dataplane.ledger import Lane, Ledger
-from gateway.dataplane.listener import Listener, bind
+from gateway.dataplane.listener import Listener, bind_all
 from gateway.dataplane.messages import AbortTunnel, DialFailed, SessionEnded, Stats
 from gateway.dataplane.pipes import PipePool
 from gateway.dataplane.plan import Attempt, Plan, make_plan
@@ -33,8 +33,7 @@ from gateway.dataplane.relay import CLIENT_EVENTS, SOCKET_EVENTS, Relay
 from gateway.dataplane.reuse import Spares, UpstreamReuse
 from gateway.dataplane.session import UNCONNECTED, Phase, Pump, Session, Sessions, Watch
 from gateway.dataplane.timeouts import overdue
-from gateway.errors import ListenError
-from gateway.model import CloseReason, ConnectResult, DialFailure, Endpoint, ForwardSpec, ListenAddress, RoutingTable
+from gateway.model import CloseReason, ConnectResult, DialFailure, ListenAddress, RoutingTable
 from gateway.observe.throttle import Throttle
 
 log = structlog.get_logger()
@@ -299,7 +298,7 @@ class Engine:
         sockopt.close_with_reset(client)
         plan.forward.results[result] += 1
         if self._on_session_ended is not None:
-            self._on_session_ended(_ended_without_upstream(plan, address, result, 0.0))
+            self._on_session_ended(ended_without_upstream(plan, address, result, 0.0))
 
     def give_up(self, session: Session, reason: CloseReason | None = None) -> None:
         """See `dialer.Host`."""
@@ -308,7 +307,7 @@ class Engine:
         if self._on_session_ended is not None and session.client is not None:
             waited = monotonic() - session.accepted_at
             self._on_session_ended(
-                _ended_without_upstream(plan, session.client, ConnectResult.DIAL_FAILED, waited, reason)
+                ended_without_upstream(plan, session.client, ConnectResult.DIAL_FAILED, waited, reason)
             )
         self.sessions -= 1
         plan.forward.active -= 1
@@ -332,7 +331,7 @@ class Engine:
         lane.to_client += down.moved
         lane.forward.closed[reason] += 1
         if self._on_session_ended is not None:
-            self._on_session_ended(_ended(session, reason))
+            self._on_session_ended(ended(session, reason))
         self.sessions -= 1
         lane.forward.active -= 1
         if up.held is not None or down.held is not None:
@@ -435,7 +434,7 @@ class Engine:
         """Bind what is new, or raise ListenError and change nothing; then close what is gone."""
         forwards = () if self._draining else table.forwards
         wanted = {ports.listen: forward for forward in forwards for ports in forward.ports}
-        opened = _bind_all({listen: wanted[listen] for listen in wanted.keys() - self._listeners.keys()})
+        opened = bind_all({listen: wanted[listen] for listen in wanted.keys() - self._listeners.keys()})
         for listen in self._listeners.keys() - wanted.keys():
             self._close_listener(self._listeners.pop(listen))
         for forward in table.forwards:
@@ -489,54 +488,3 @@ class Engine:
         tick = self._relay.tick = int(monotonic())
         for session, reason in [(s, why) for s in self._ledger.sessions() if (why := overdue(s, tick)) is not None]:
             self.finish(session, reason)
-
-
-def _bind_all(forwards: dict[ListenAddress, ForwardSpec]) -> dict[ListenAddress, Socket]:
-    """A listening socket for each address. All or none: raises ListenError with every failure, and nothing is open."""
-    opened: dict[ListenAddress, Socket] = {}
-    failures: list[tuple[str, str, str]] = []
-    for listen, forward in forwards.items():
-        try:
-            opened[listen] = bind(listen, forward)
-        except OSError as error:
-            failures.append((f'forward "{forward.name}"', str(listen), error.strerror or str(error)))
-    if failures:
-        for sock in opened.values():
-            sock.close()
-        raise ListenError(sorted(failures))
-    return opened
-
-
-def _ended(session: Session, reason: CloseReason) -> SessionEnded:
-    """The line for the session log."""
-    host, port = (session.client or ("", 0))[:2]  # of IPv6 it is a tuple of four
-    ports = session.plan.ports
-    return SessionEnded(
-        forward=session.plan.forward.spec.name,
-        client=str(Endpoint(plain_address(host), port)),
-        listen=str(ports.listen),
-        target=str(ports.target),
-        tunnel=session.attempt.lane.tunnel.name,
-        result=ConnectResult.OK,
-        reason=reason,
-        to_target=session.up.moved,
-        to_client=session.down.moved,
-        duration=monotonic() - session.accepted_at,
-    )
-
-
-def _ended_without_upstream(
-    plan: Plan, client: tuple[str, int], result: ConnectResult, duration: float, reason: CloseReason | None = None
-) -> SessionEnded:
-    return SessionEnded(
-        forward=plan.forward.spec.name,
-        client=str(Endpoint(plain_address(client[0]), client[1])),
-        listen=str(plan.ports.listen),
-        target=str(plan.ports.target),
-        tunnel=None,
-        result=result,
-        reason=reason,
-        to_target=0,
-        to_client=0,
-        duration=duration,
-    )

@@ -145,10 +145,8 @@ class Ledger:
         """Every lane."""
         return self._lanes.values()
 
-    def lanes_of(self, tunnel: str, forwards: Iterable[str] | None = None) -> list[Lane]:
-        """The lanes through `tunnel`; only those of `forwards`, if given."""
-        if forwards is None:
-            return [lane for (_, name), lane in self._lanes.items() if name == tunnel]
+    def lanes_of(self, tunnel: str, forwards: Iterable[str]) -> list[Lane]:
+        """The lanes of `forwards` through `tunnel`."""
         return [lane for name in forwards if (lane := self._lanes.get((name, tunnel))) is not None]
 
     def sessions(self) -> Iterator[Session]:

@@ -12,6 +12,7 @@ from typing import Final, Protocol
 from gateway.dataplane import sockopt
 from gateway.dataplane.ledger import ForwardEntry
 from gateway.dataplane.plan import Attempt, Plan
+from gateway.errors import ListenError
 from gateway.model import ConnectResult, ForwardSpec, ListenAddress, PortMap
 
 _BACKLOG: Final = 65_535  # the kernel takes the smaller of this and net.core.somaxconn
@@ -168,6 +169,22 @@ class Listener:
     def _out_of_capacity(self, error: OSError) -> None:
         """EMFILE, ENFILE, ENOBUFS, ENOMEM, or something unheard of: trying again at once would burn the processor."""
         self._host.pause_accepting(errno.errorcode.get(error.errno or 0, str(error.errno)))
+
+
+def bind_all(forwards: dict[ListenAddress, ForwardSpec]) -> dict[ListenAddress, Socket]:
+    """A listening socket for each address. All or none: raises ListenError with every failure, and nothing is open."""
+    opened: dict[ListenAddress, Socket] = {}
+    failures: list[tuple[str, str, str]] = []
+    for listen, forward in forwards.items():
+        try:
+            opened[listen] = bind(listen, forward)
+        except OSError as error:
+            failures.append((f'forward "{forward.name}"', str(listen), error.strerror or str(error)))
+    if failures:
+        for sock in opened.values():
+            sock.close()
+        raise ListenError(sorted(failures))
+    return opened
 
 
 def bind(listen: ListenAddress, forward: ForwardSpec) -> Socket:
