@@ -3,7 +3,10 @@
 GatewayError                    anything below; its text is fit for an operator
 ├── ConfigError                 the configuration cannot be used; carries every problem found (exit code 2)
 ├── ListenError                 one or more listen addresses cannot be bound (exit code 1)
-└── KernelUnavailableError      netlink cannot be had: the watcher polls instead
+├── KernelUnavailableError      netlink cannot be had: the watcher polls instead
+└── OperationError              what an operator asked for is not done
+    ├── UnknownNameError        there is no such tunnel or forward
+    └── RefusedError            it would do harm, or is under way already
 
 What happens to a single connection (refused, timed out, reset) is no exception: it is a value
 (`model.DialFailure`, `model.CloseReason`), counted and logged where it happens.
@@ -65,3 +68,15 @@ class ListenError(GatewayError):
 
 class KernelUnavailableError(GatewayError):
     """Netlink cannot be opened here (a sandbox, a seccomp filter). The caller falls back to polling."""
+
+
+class OperationError(GatewayError):
+    """What an operator asked of the running gateway is not done, and nothing was changed."""
+
+
+class UnknownNameError(OperationError):
+    """There is no such tunnel or forward. The text names those that there are."""
+
+
+class RefusedError(OperationError):
+    """What was asked would do harm, or is under way already. The text says what stands in the way."""

@@ -66,9 +66,11 @@ class Cause(StrEnum):
     CARRIER_LOST = "carrier_lost"  # IFF_LOWER_UP is off
     ADDRESS_GONE = "address_gone"
     NO_ROUTE = "no_route"  # of a (tunnel, target) only
+    TARGET_SILENT = "target_silent"  # of a (tunnel, target) only: probes of it fail, others through the tunnel do not
     PROBES = "probes"
     STALL = "stall"
     DRIVER = "driver"
+    DRILL = "drill"  # of sessions and failovers only: health stays what it is while a tunnel is taken out on purpose
 
     @property
     def hard(self) -> bool:
@@ -76,7 +78,40 @@ class Cause(StrEnum):
         return self not in _SOFT
 
 
-_SOFT = frozenset({Cause.PROBES, Cause.STALL})
+_SOFT = frozenset({Cause.PROBES, Cause.STALL, Cause.TARGET_SILENT})
+
+
+class Doubt(StrEnum):
+    """Why an UP tunnel is suspect: a mark that has it looked at more closely, not a state of health.
+
+    LATENCY and LOSS come from thresholds that the operator set; only these make selection prefer another tunnel.
+    """
+
+    UNANSWERED = "unanswered"  # a probe, or a dial
+    UNACKNOWLEDGED = "unacknowledged"  # what live sessions sent
+    STALL = "stall"  # packets go out, none come in
+    LATENCY = "latency"
+    LOSS = "loss"
+
+
+class ProbeKind(StrEnum):
+    """How a probe asks: the scheme of its URL."""
+
+    TCP = "tcp"  # a handshake, reset before the application hears of it
+    TLS = "tls"  # a TLS handshake; tells when the certificate expires
+    HTTP = "http"
+    HTTPS = "https"
+    ICMP = "icmp"
+    DNS = "dns"
+
+
+class ProbeOutcome(StrEnum):
+    """What came of one probe."""
+
+    PASSED = "passed"
+    ANSWERED = "answered"  # not what was asked for, but somebody is there: refused, another status, a bad certificate
+    FAILED = "failed"  # nothing came, or a router in between says that nothing can
+    LOCAL = "local"  # our own trouble (permission, descriptors, memory, ports): no evidence of anything
 
 
 class TunnelKind(StrEnum):
@@ -101,6 +136,20 @@ class TunnelDownAction(StrEnum):
     ABORT = "abort"
     KEEP = "keep"
     GRACE = "grace"
+
+
+class WhenDown(StrEnum):
+    """What a forward's clients meet while none of its tunnels is healthy, and none is held for them."""
+
+    RESET = "reset"  # accepted, and reset
+    REFUSE = "refuse"  # nobody listens: ECONNREFUSED
+
+
+class Failback(StrEnum):
+    """How new sessions return to a better tunnel that is UP again."""
+
+    AUTO = "auto"  # after its hold-down
+    MANUAL = "manual"  # when the operator says so
 
 
 class ProxyProtocol(StrEnum):
@@ -155,6 +204,24 @@ class DialFailure(StrEnum):
     RESET = "reset"
 
 
+class HoldResult(StrEnum):
+    """What became of a client that waited for a tunnel (`gateway_holds_total{result}`)."""
+
+    SERVED = "served"  # a tunnel came in time, and was dialled
+    TIMED_OUT = "timed_out"
+    LEFT = "left"  # the client gave up
+    LIMITED = "limited"  # as many as may were waiting already
+    ENDED = "ended"  # the gateway stopped, or the forward is gone
+
+
+class HedgeResult(StrEnum):
+    """What a second dial, raced against an unanswered first one, came to (`gateway_hedges_total{result}`)."""
+
+    WON = "won"
+    LOST = "lost"
+    FAILED = "failed"  # neither did
+
+
 class CloseReason(StrEnum):
     """Why an established session ended (`gateway_connections_closed_total{reason}`)."""
 
@@ -184,14 +251,53 @@ class KeepAlive:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class HealthSettings:
-    """How evidence about one tunnel is weighed."""
+class ProbeSpec:
+    """One check through a tunnel. `label` is the URL as it was written: its name in logs and metrics.
 
-    interval: float = 1.0
+    `host` is an address or a name; for `dns` it is the server, and `name` the question. `port` is 0 for `icmp`.
+    `status` bounds what `http` takes for an answer, both included; `size` is an echo request's payload, bytes.
+    """
+
+    label: str
+    kind: ProbeKind
+    host: str
+    port: int = 0
+    path: str = "/"
+    status: tuple[int, int] = (200, 399)
+    name: str = ""
+    size: int = 56
+
+    @property
+    def endpoint(self) -> Endpoint | None:
+        """The target that an answer speaks for; None where the probe does not ask a TCP port."""
+        return None if self.kind in _NOT_TCP else Endpoint(self.host, self.port)
+
+
+_NOT_TCP = frozenset({ProbeKind.ICMP, ProbeKind.DNS})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HealthSettings:
+    """How evidence about one tunnel is weighed. `docs/health.md` has the reasons.
+
+    `probes=None`: the targets of the forwards that use the tunnel; empty: none. `reliability`: so many of several
+    configured probes must pass. Latency is in seconds, loss a ratio; None: no such threshold.
+    """
+
+    interval: float = 1.0  # start of one probe to the start of the next
     timeout: float = 0.8
     rise: int = 2
     fall: int = 3
-    probes: tuple[str, ...] = ()
+    suspect_after: float = 0.3
+    fast_interval: float = 0.05
+    down_after: float = 1.4
+    stall_after: float = 5.0
+    reliability: int = 1
+    failure_latency: float | None = None
+    recovery_latency: float | None = None
+    failure_loss: float | None = None
+    recovery_loss: float | None = None
+    probes: tuple[ProbeSpec, ...] | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -205,6 +311,9 @@ class TunnelSpec:
     source_address: IPAddress | None = None
     mss: int | None = None
     failback_delay: float = 30.0
+    weight: int = 1  # its share of a balanced forward's sessions
+    slow_start: float = 0.0  # seconds in which the share of a tunnel that came back grows to the whole
+    dns: tuple[Endpoint, ...] = ()  # name servers asked through the tunnel; none: the system's resolver
     health: HealthSettings = HealthSettings()
 
 
@@ -234,6 +343,12 @@ class ForwardSpec:
     half_close_timeout: float = 300.0
     keepalive: KeepAlive = KeepAlive()
     tcp_user_timeout: float = 60.0
+    when_down: WhenDown = WhenDown.RESET
+    hold_timeout: float = 0.0  # how long a client may wait for a tunnel; 0: not at all
+    hold_max: int = 1024  # clients that may wait at once
+    hedge_after: float = 0.0  # a dial unanswered for so long is raced on the next tunnel; 0: never
+    failback: Failback = Failback.AUTO
+    failback_rate: float = 0.0  # sessions a second that are moved back by a reset, idle ones first; 0: none
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -293,25 +408,56 @@ class KernelSnapshot:
     unrouted: frozenset[tuple[str, str]] = frozenset()
 
 
+# ---------------------------------------------------------------- what traffic and probes are about
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Vitals:
+    """What the traffic of one tunnel says of it, from the ledger and a bounded sample of TCP_INFO (tcp(7)).
+
+    Moments are monotonic. By target: `heard` when last data or an acknowledgement came, of the sampled sessions;
+    `dialled` when last a dial worked. `unanswered`: of the dials under way, the earliest start by target.
+    `unacknowledged_since`: since when the sampled sessions that wait for an acknowledgement (zero windows left out,
+    older than max(1 s, 4 RTT)) have heard nothing, by target. `large_lost`: the smallest segment size that sampled
+    sessions sent again and again, unacknowledged, while the tunnel lives; None: none did.
+    `rtt`: median smoothed round trip of the sample, seconds; None: nothing was sampled.
+    """
+
+    heard: Mapping[Endpoint, float] = field(default_factory=dict)
+    dialled: Mapping[Endpoint, float] = field(default_factory=dict)
+    unanswered: Mapping[Endpoint, float] = field(default_factory=dict)
+    unacknowledged_since: Mapping[Endpoint, float] = field(default_factory=dict)
+    large_lost: int | None = None
+    rtt: float | None = None
+
+
 # ---------------------------------------------------------------- decisions: what the data plane is told
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Path:
-    """A tunnel as a socket sees it: bind to `ifindex`, which must still be what `interface` names."""
+    """A tunnel as a socket sees it: bind to `ifindex`, which must still be what `interface` names.
+
+    `weight` is its share of a balanced forward's sessions; from `ramp_from` on (a moment) it grows to the whole within
+    `slow_start` seconds.
+    """
 
     tunnel: str
     interface: str
     ifindex: int
     source_address: IPAddress | None = None
     mss: int | None = None
+    weight: int = 1
+    slow_start: float = 0.0
+    ramp_from: float | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Choice:
-    """The tunnels to try for one (forward, target), right now and in order. Empty: refuse the client.
+    """The tunnels to try for one (forward, target), right now and in order.
 
-    `last_resort`: none is UP, the one named is soft-DOWN and dialled all the same (counted).
+    Empty: no tunnel is healthy. The client waits (`hold_timeout`), or meets what `when_down` says.
+    `last_resort`: none is healthy for this target, and what is named is dialled all the same (counted).
     """
 
     tunnels: tuple[str, ...]
@@ -326,7 +472,8 @@ class RoutingTable:
     """The whole instruction to the data plane. Immutable; a new one replaces the old one as a difference.
 
     `choices` has a key for each (forward name, target) of `forwards`; `addresses` gives the IP addresses of each
-    target host, best first (an IP host stands for itself; an unresolved name is absent).
+    target host, best first (an IP host stands for itself; an unresolved name is absent). `tunnel_addresses` has the
+    same by (tunnel, host) for names that are resolved through a tunnel with name servers of its own.
     """
 
     generation: int
@@ -334,35 +481,105 @@ class RoutingTable:
     paths: Mapping[str, Path]
     choices: Mapping[tuple[str, Endpoint], Choice]
     addresses: Mapping[str, tuple[str, ...]]
+    tunnel_addresses: Mapping[tuple[str, str], tuple[str, ...]] = field(default_factory=dict)
+
+    def addresses_through(self, tunnel: str, host: str) -> tuple[str, ...]:
+        """The addresses of `host` as they are to be dialled through `tunnel`, best first; empty: none known."""
+        own = self.tunnel_addresses.get((tunnel, host))
+        return self.addresses.get(host, ()) if own is None else own
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Aim:
+    """One thing to probe through one tunnel, with the addresses that its host has there, best first."""
+
+    spec: ProbeSpec
+    addresses: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ProbePlan:
+    """What is to be probed through one tunnel. `path=None`: the device cannot be used, so nothing is.
+
+    `aims` are probed in turn, all the time. `targets` are those of the forwards that use the tunnel, if they are not
+    aims anyway: probed only while something makes them suspect.
+    """
+
+    path: Path | None
+    settings: HealthSettings
+    aims: tuple[Aim, ...]
+    targets: tuple[Aim, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Transition:
-    """One change of a tunnel's health. `at` is monotonic."""
+    """One change of the health of a tunnel, or, with a `target`, of that target behind it. Moments are monotonic.
+
+    `evidence` says in words what the change rests on, `evidence_at` when the first of it came.
+    """
 
     tunnel: str
     old: Health
     new: Health
     cause: Cause
     at: float
+    evidence: str = ""
+    evidence_at: float | None = None
+    target: Endpoint | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Failover:
-    """New sessions of `forward` go to `to_tunnel`, because `from_tunnel` failed them for `cause`."""
+    """New sessions of `forward` go to `to_tunnel`, because `from_tunnel` failed them for `cause`.
+
+    `evidence_at`: when the first evidence of that came, monotonic.
+    """
 
     forward: str
     from_tunnel: str
     to_tunnel: str
     cause: Cause
+    evidence_at: float = 0.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Return:
+    """Failback: new sessions of `forward` left `from_tunnel`, which is well, for `to_tunnel`, which is better."""
+
+    forward: str
+    from_tunnel: str
+    to_tunnel: str
 
 
 # ---------------------------------------------------------------- what the admin side sees
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ProbeView:
+    """One probe, or one target, through one tunnel. Moments are monotonic, `rtt` is in seconds, `loss` a ratio.
+
+    `label` names it; `target` is what it speaks for. `run`: answers in a row (> 0) or failures in a row (< 0).
+    """
+
+    label: str
+    target: Endpoint | None
+    health: Health
+    run: int
+    last_at: float | None
+    last_outcome: ProbeOutcome | None
+    alive_at: float | None
+    rtt: float | None
+    loss: float | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class TunnelView:
-    """One tunnel as the controller sees it. `hold_until`: not chosen before this moment while another is UP."""
+    """One tunnel as the controller sees it. `hold_until`: not chosen before this moment while another is UP.
+
+    `flaps`: falls that still count against it. `alive_at`: the last sign of life. `evidence`: what its health rests on.
+    `mss`: what segments are clamped to because larger ones vanish. `drill_until`, `drain_until`: the operator's doing.
+    `next`: what would have to happen next, in words.
+    """
 
     name: str
     kind: TunnelKind
@@ -371,19 +588,48 @@ class TunnelView:
     cause: Cause | None
     since: float
     hold_until: float | None = None
+    interface: str = ""
+    addresses: tuple[str, ...] = ()
+    evidence: str = ""
+    doubts: tuple[Doubt, ...] = ()
+    alive_at: float | None = None
+    rtt: float | None = None
+    loss: float | None = None
+    flaps: int = 0
+    mss: int | None = None
+    drill_until: float | None = None
+    drain_until: float | None = None
+    next: str = ""
+    probes: tuple[ProbeView, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ForwardView:
     """One forward as the controller sees it. `active` is the tunnel that new sessions take, None for none.
 
-    `why` says, per tunnel that is not chosen (or for the forward as a whole under ""), why not.
+    `why` says, per tunnel that is not chosen (or for the forward as a whole under ""), why not. `offered` is the whole
+    order of tunnels to try now.
     """
 
     name: str
     active: str | None
     servable: bool
     why: Mapping[str, str]
+    listens: tuple[str, ...] = ()
+    target: str = ""
+    policy: ForwardPolicy = ForwardPolicy.FAILOVER
+    failback: Failback = Failback.AUTO
+    offered: tuple[str, ...] = ()
+    last_resort: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Durations:
+    """A histogram of seconds: `counts[i]` fell into (bounds[i-1], bounds[i]], the last beyond all bounds."""
+
+    bounds: tuple[float, ...]
+    counts: tuple[int, ...]
+    total: float
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -394,3 +640,32 @@ class ControlView:
     forwards: tuple[ForwardView, ...] = ()
     transitions: Mapping[tuple[str, Cause], int] = field(default_factory=dict)
     failovers: Mapping[tuple[str, str, str, str], int] = field(default_factory=dict)  # forward, from, to, cause
+    failover_seconds: Durations | None = None  # first evidence to first successful connect; None before the first
+    failbacks: Mapping[tuple[str, str, str], int] = field(default_factory=dict)  # forward, from, to
+
+
+# ---------------------------------------------------------------- what an operator is told
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DrilledForward:
+    """How one forward fared in a drill: `to_tunnel` took over `seconds` after the start; None: nobody connected.
+
+    `probed`: no client came, so the gateway dialled the target itself.
+    """
+
+    forward: str
+    to_tunnel: str | None
+    seconds: float | None
+    probed: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DrillReport:
+    """What a drill of `tunnel` showed. `sessions_reset` were on it; `restored`: it takes new sessions again."""
+
+    tunnel: str
+    seconds: float
+    sessions_reset: int
+    restored: bool
+    forwards: tuple[DrilledForward, ...]

@@ -10,15 +10,34 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Protocol
 
-from gateway.model import CloseReason, ConnectResult, DialFailure, Endpoint, RoutingTable
+from gateway.model import (
+    CloseReason,
+    ConnectResult,
+    DialFailure,
+    Endpoint,
+    HedgeResult,
+    HoldResult,
+    RoutingTable,
+    Vitals,
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AbortTunnel:
-    """Reset the sessions of these forwards that ride on `tunnel`, now; no other session is touched."""
+    """Reset the sessions of these forwards that ride on `tunnel`, now, for `reason`; no other session is touched."""
 
     tunnel: str
     forwards: frozenset[str]
+    reason: CloseReason = CloseReason.TUNNEL_DOWN
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Shed:
+    """Reset at most `sessions` sessions of `forward` on `tunnel`, the longest idle first, so that they move back."""
+
+    forward: str
+    tunnel: str
+    sessions: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -42,6 +61,9 @@ class Stats:
     dial_failures: Mapping[tuple[str, str, DialFailure], int] = field(default_factory=dict)  # forward, tunnel, why
     last_resort: Mapping[str, int] = field(default_factory=dict)  # forward
     connect_seconds: Mapping[str, Histogram] = field(default_factory=dict)  # tunnel
+    held: Mapping[str, int] = field(default_factory=dict)  # forward: clients that wait now
+    holds: Mapping[tuple[str, HoldResult], int] = field(default_factory=dict)  # forward, what became of the wait
+    hedges: Mapping[tuple[str, HedgeResult], int] = field(default_factory=dict)  # forward, what the race came to
     accept_pauses: int = 0  # times that accepting stopped: the limit of sessions, descriptors or memory
     sessions: int = 0  # established or being dialled, now
 
@@ -54,6 +76,15 @@ class DialFailed:
     tunnel: str
     target: Endpoint
     reason: DialFailure
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FirstConnect:
+    """The first dial that worked since `DataPlane.await_connect` asked for it. `at` is monotonic."""
+
+    forward: str
+    tunnel: str
+    at: float
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -92,6 +123,15 @@ class DataPlane(Protocol):
 
     def abort(self, order: AbortTunnel) -> int:
         """Reset the sessions named by `order`; how many there were."""
+
+    def shed(self, order: Shed) -> int:
+        """Reset the sessions named by `order`; how many there were."""
+
+    def vitals(self, tunnel: str) -> Vitals:
+        """What the tunnel's traffic says of it now: bounded work, however many sessions there are."""
+
+    def await_connect(self, forward: str, tunnel: str) -> None:
+        """Say the next successful dial of `forward` through `tunnel`, once (`on_first_connect`)."""
 
     def drain(self) -> None:
         """Close every listener; sessions go on."""
