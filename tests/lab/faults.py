@@ -4,13 +4,13 @@ What the cloud's kernel sees of them:
 
     carrier           the physical device NO-CARRIER; the tunnel's device nothing
     local_down        the physical device down; the tunnel's device nothing
-    remote_down, blackhole, loss, rate, mtu, corp_dead, reject      nothing at all
+    remote_down, blackhole, loss, rate, mtu, corp_dead, target_dead, reject      nothing at all
     tun_down          the tunnel's device down, its routes gone, index and address kept
     tun_carrier       the tunnel's device NO-CARRIER; index, address and routes kept
     tun_deleted       the tunnel's device gone; healed, it is another one of the same name
     address_removed   the address gone, and the routes that prefer it
     route_removed     the routes gone
-    kill9, freeze     what becomes of that process; `kill9` of a VPN client is `tun_carrier`
+    kill9, stop, freeze      what becomes of that process; `kill9` of a VPN client is `tun_carrier`
 
 `heal` undoes the fault itself. A VPN client that has noticed may need seconds to come back: `Lab.heal` sees to that.
 """
@@ -31,6 +31,7 @@ from tests.lab.vpn import Vpn, Workshop
 from tests.lab.waiting import wait_until
 
 _SEEN = 2.0  # seconds for the kernel to say what a fault does; it takes milliseconds
+_LEAVE = 10.0  # seconds for a process to end in order; a VPN server takes leave for two
 _MTU = 1500
 
 
@@ -149,6 +150,10 @@ class Faults:
         """The tunnel works, and the company's network behind it is silent."""
         return self._beyond(f"corp_dead {site}", site, "drop")
 
+    def target_dead(self, site: Site, port: int) -> Fault:
+        """The tunnel works, and so do all ports behind it but this one, which is silent; the other site reaches it."""
+        return self._beyond(f"target_dead {site} {port}", site, "drop", condition=f"tcp dport {port}")
+
     def reject(self, site: Site) -> Fault:
         """The tunnel works, and its far end says that the company's hosts cannot be reached."""
         return self._beyond(f"reject {site}", site, "reject with icmp type host-unreachable")
@@ -217,6 +222,16 @@ class Faults:
             f"kill9 {process}", lambda: self._workshop.processes.kill(process), lambda: self._restart(process)
         )
 
+    def stop(self, process: str) -> Fault:
+        """A process of the lab ends in order: a VPN server takes leave of its clients."""
+        processes = self._workshop.processes
+
+        def inject() -> None:
+            processes.signal(process, signal.SIGTERM)
+            processes.wait(process, _LEAVE)
+
+        return self._fault(f"stop {process}", inject, lambda: self._restart(process))
+
     def freeze(self, process: str) -> Fault:
         """A process of the lab is stopped: alive, and mute."""
 
@@ -280,8 +295,8 @@ class Faults:
         rule = f"iifname {{ {ports} }} {condition} counter drop"
         return self._filter(name, self._space(Role.WAN), "bridge", rule)
 
-    def _beyond(self, name: str, site: Site, verdict: str) -> Fault:
-        return self._filter(name, self._space(site.role), "inet", f"oifname lan0 counter {verdict}")
+    def _beyond(self, name: str, site: Site, verdict: str, *, condition: str = "") -> Fault:
+        return self._filter(name, self._space(site.role), "inet", f"oifname lan0 {condition} counter {verdict}")
 
     def _filter(self, name: str, space: Namespace, family: str, rule: str) -> Fault:
         table = f"{family} {name.replace(' ', '_')}"

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import asyncio
 import errno
 import time
 
 import pytest
 
 from tests.lab import client
+from tests.lab.corp import ECHO_PORT
 from tests.lab.errors import LabError
 from tests.lab.faults import Direction, Faults
-from tests.lab.topology import Site
+from tests.lab.topology import CORP_ADDRESS, Site
+from tests.lab.waiting import wait_until
 
 pytestmark = pytest.mark.lab
 
@@ -29,6 +32,16 @@ async def _assert_silent(lab, site):
 
 async def _assert_answers(lab, site):
     assert (await _page(lab, site)).seen == lab.vpn(site).address
+
+
+async def _assert_echoes(lab, site):
+    reader, writer = await client.connect(
+        lab.cloud, CORP_ADDRESS, ECHO_PORT, device=lab.vpn(site).device, within=_PATIENCE
+    )
+    writer.write(b"!")
+    async with asyncio.timeout(_PATIENCE):
+        assert await reader.readexactly(1) == b"!"
+    writer.transport.abort()
 
 
 def _state(lab, device):
@@ -89,6 +102,15 @@ async def test_the_cloud_sees_nothing_of_what_is_far(lab, fault):
 def test_loss_is_a_share_of_all_frames(lab, percent):
     with pytest.raises(ValueError, match=f"{percent} %"):
         lab.faults.loss(Site.A, percent)
+
+
+async def test_target_dead_silences_one_port_through_one_tunnel(lab):
+    with lab.faults.target_dead(Site.A, ECHO_PORT):
+        with pytest.raises(TimeoutError):
+            await client.connect(lab.cloud, CORP_ADDRESS, ECHO_PORT, device=lab.vpn(Site.A).device, within=_SILENCE)
+        await _assert_answers(lab, Site.A)  # another port
+        await _assert_echoes(lab, Site.B)
+    await _assert_echoes(lab, Site.A)
 
 
 async def test_reject_is_said_aloud(lab):
@@ -183,6 +205,22 @@ def test_a_killed_process_comes_back(lab, process):
         assert lab.answers(Site.B)
     lab.heal()  # a client does not notice for seconds that its server is another one
     assert lab.answers(Site.A)
+
+
+async def test_a_server_stopped_in_order_takes_leave_and_its_client_s_device_shows_nothing(lab):
+    server = lab.vpn(Site.A).server
+    with lab.faults.stop(server):
+        assert not lab.processes.alive(server)
+        wait_until(
+            lambda: "reset command was pushed by server" in lab.processes.log(lab.vpn(Site.A).client),
+            within=_PATIENCE,
+            what="the client knows",
+            detail=lambda: lab.processes.log(lab.vpn(Site.A).client),
+        )
+        assert _state(lab, lab.vpn(Site.A).device) == (True, True)
+        await _assert_silent(lab, Site.A)
+        await _assert_answers(lab, Site.B)
+    assert lab.processes.alive(server)
 
 
 async def test_killed_company_servers_come_back(lab):
