@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 from gateway.config.tables import AdminTable, ForwardDefaults, ForwardEntry, GatewayTable
-from gateway.config.tunnel_tables import InterfaceTunnel, ManagedTunnel
+from gateway.config.tunnel_tables import HealthTable, InterfaceTunnel, ManagedTunnel
 from gateway.model import (
     AdminSpec,
     ForwardSpec,
@@ -37,9 +37,14 @@ def ranks(priorities: Sequence[int | None]) -> list[int]:
     return rank
 
 
+def health(table: HealthTable) -> HealthSettings:
+    """`[tunnel.health]`: the same keys on both sides; the list of probes becomes a tuple."""
+    keys = dict(table)
+    return HealthSettings(**keys | {"probes": None if table.probes is None else tuple(table.probes)})
+
+
 def tunnel(entry: InterfaceTunnel | ManagedTunnel, *, rank: int) -> TunnelSpec:
     """One `[[tunnel]]`. The device of a managed tunnel bears the tunnel's name."""
-    health = entry.health
     return TunnelSpec(
         name=entry.name,
         kind=TunnelKind(entry.kind),
@@ -48,13 +53,7 @@ def tunnel(entry: InterfaceTunnel | ManagedTunnel, *, rank: int) -> TunnelSpec:
         source_address=entry.source_address,
         mss=entry.mss,
         failback_delay=entry.failback_delay,
-        health=HealthSettings(
-            interval=health.interval,
-            timeout=health.timeout,
-            rise=health.rise,
-            fall=health.fall,
-            probes=tuple(health.probes),
-        ),
+        health=health(entry.health),
     )
 
 

@@ -25,7 +25,7 @@ from gateway.config.endpoints import (
     parse_target,
 )
 from gateway.config.secrets import FileRef, SecretRef, parse_ref
-from gateway.model import IPAddress, IPNetwork, ListenAddress, TunnelDownAction
+from gateway.model import IPAddress, IPNetwork, ListenAddress, ProbeKind, ProbeSpec, TunnelDownAction
 
 DAY: Final = 86_400.0
 LONGEST: Final = 30 * DAY  # beyond it, a unit was mistaken
@@ -91,9 +91,20 @@ DeviceField = Annotated[
     WithJsonSchema({"type": "string", "minLength": 1, "maxLength": 15}),
 ]
 ProbeField = Annotated[
-    str,
+    ProbeSpec,
     PlainValidator(probe_urls.parse),
-    WithJsonSchema({"type": "string", "examples": ["tcp://192.168.100.30:8080", "icmp://10.10.20.1"]}),
+    WithJsonSchema(
+        {
+            "type": "string",
+            "pattern": rf"^({'|'.join(ProbeKind)})://",
+            "examples": [
+                "tcp://192.168.100.30:8080",
+                "https://192.168.100.31/health#status=200-299",
+                "icmp://10.10.20.1#size=1400",
+                "dns://10.0.0.53/db.example.com",
+            ],
+        }
+    ),
 ]
 
 

@@ -42,18 +42,18 @@ class HealthTable(Table):
         _HEALTH.interval, "Start of one check to the start of the next."
     )
     timeout: Annotated[float, Duration(least=0.01)] = duration(
-        _HEALTH.timeout, "A probe unanswered for so long has failed. Kept for later: this version runs no probes."
+        _HEALTH.timeout, "A probe unanswered for so long has failed."
     )
     rise: int = Field(default=_HEALTH.rise, ge=1, le=100, description="Good checks in a row that make it UP again.")
     fall: int = Field(
         default=_HEALTH.fall,
         ge=1,
         le=100,
-        description="Failed probes that make it DOWN. Kept for later: this version runs no probes.",
+        description="Failed probes that make it DOWN.",
     )
-    probes: list[ProbeField] = Field(
-        default_factory=list,
-        description="Targets to probe through the tunnel. Kept for later: this version runs no probes.",
+    probes: list[ProbeField] | None = Field(
+        default=None,
+        description="What to ask through the tunnel. Left out: the targets of its forwards; empty: nothing.",
     )
 
 

@@ -26,5 +26,4 @@ def test_an_empty_table_is_the_defaults_of_the_model():
     assert build.admin(AdminTable()) == AdminSpec()
     entry = ForwardEntry.model_validate({"name": "a", "listen": "1", "target": "a:1"})
     assert build.forward(entry, (), every=("t",)) == ForwardSpec(name="a", ports=(), tunnels=("t",))
-    health = HealthTable().model_dump() | {"probes": ()}
-    assert HealthSettings(**health) == HealthSettings()
+    assert build.health(HealthTable()) == HealthSettings()
