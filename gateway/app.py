@@ -89,7 +89,7 @@ class Gateway:
         )
         self._controller = Controller(config.forwards, config.tunnels, apply=self._apply, abort=self._abort)
         self._watcher = KernelWatcher(self._kernel_seen)
-        self._resolver = Resolver(lambda names: self._controller.post(NamesSeen(addresses=names)))
+        self._resolver = Resolver(self._names_seen)
         self._lag = LagMeter()
         self._admin = self._make_admin()
 
@@ -189,6 +189,11 @@ class Gateway:
 
     def _kernel_seen(self, snapshot: KernelSnapshot) -> None:
         self._controller.post(KernelSeen(snapshot=snapshot))
+
+    def _names_seen(
+        self, addresses: Mapping[str, tuple[str, ...]], through: Mapping[tuple[str, str], tuple[str, ...]]
+    ) -> None:
+        self._controller.post(NamesSeen(addresses=addresses, through=through))
 
     def _dial_failed(self, failure: DialFailed) -> None:
         count = self._dial_log.passes((failure.tunnel, failure.reason), monotonic())

@@ -1,4 +1,4 @@
-"""Asking the system's resolver, which blocks for as long as it likes, in threads that nobody ever waits for.
+"""What an answer is; and asking the system's resolver, which blocks at will, in threads that nobody ever waits for.
 
 The loop's own getaddrinfo will not do: its threads are few, questions that were given up stay in their queue, and the
 process does not end before the last is answered. With name servers that are silent a drained gateway lived on for
@@ -10,11 +10,28 @@ from __future__ import annotations
 import asyncio
 import socket
 import threading
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
 from typing import Any, Final
 
 _MOST: Final = 32
 """Threads. Twice what the resolver asks at once: half of them may hang, and the others still work."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Answer:
+    """A host's addresses as IP text, best first. `ttl`: seconds for which they are good; None: nobody said.
+
+    `missing`: IP versions that were asked for without an answer, as opposed to those of which there are no addresses.
+    """
+
+    addresses: tuple[str, ...]
+    ttl: float | None = None
+    missing: frozenset[int] = frozenset()
+
+
+Lookup = Callable[[str], Awaitable[Answer]]
+"""Asks for one host. Raises OSError, or ValueError (UnicodeError is one) for what is no host name."""
 
 Ask = Callable[[str], list[Any]]
 
@@ -32,15 +49,15 @@ class SystemLookup:
         self._ask = ask
         self._asking = 0
 
-    async def __call__(self, host: str) -> list[str]:
-        """Addresses as IP text. Raises OSError, at once when too many questions are unanswered already.
+    async def __call__(self, host: str) -> Answer:
+        """The answer, without a TTL. Raises OSError, at once when too many questions are unanswered already.
 
         Cancelled, it leaves its thread behind, to be counted until the answer comes.
         """
         if self._asking >= self._most:
             raise OSError(f"{self._asking} earlier questions are not answered yet")
         loop = asyncio.get_running_loop()
-        answer: asyncio.Future[list[str]] = loop.create_future()
+        answer: asyncio.Future[Answer] = loop.create_future()
         question = threading.Thread(target=self._put, args=(host, loop, answer), name=f"resolve {host}", daemon=True)
         try:
             question.start()
@@ -49,12 +66,12 @@ class SystemLookup:
         self._asking += 1
         return await answer
 
-    def _put(self, host: str, loop: asyncio.AbstractEventLoop, answer: asyncio.Future[list[str]]) -> None:
+    def _put(self, host: str, loop: asyncio.AbstractEventLoop, answer: asyncio.Future[Answer]) -> None:
         """In a thread: ask, and hand over what comes of it."""
-        found: list[str] = []
+        found = Answer(addresses=())
         failure: Exception | None = None
         try:
-            found = [str(entry[4][0]) for entry in self._ask(host)]
+            found = Answer(addresses=tuple(str(entry[4][0]) for entry in self._ask(host)))
         except Exception as error:  # noqa: BLE001 - raised where it was asked for
             failure = error
         try:
@@ -62,7 +79,7 @@ class SystemLookup:
         except RuntimeError:  # the loop is closed: nobody waits for the answer any more
             return
 
-    def _hand_over(self, answer: asyncio.Future[list[str]], found: list[str], failure: Exception | None) -> None:
+    def _hand_over(self, answer: asyncio.Future[Answer], found: Answer, failure: Exception | None) -> None:
         self._asking -= 1
         if answer.done():  # given up
             return

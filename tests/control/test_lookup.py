@@ -8,12 +8,14 @@ import threading
 
 import pytest
 
-from gateway.control.lookup import SystemLookup
+from gateway.control.lookup import Answer, SystemLookup
 from tests.control.watching import eventually
 
 
 async def test_the_system_is_asked():
-    assert "127.0.0.1" in await SystemLookup()("localhost")
+    answer = await SystemLookup()("localhost")
+    assert "127.0.0.1" in answer.addresses
+    assert answer.ttl is None
 
 
 async def test_what_the_system_raises_is_raised():
@@ -44,7 +46,7 @@ async def test_questions_without_an_answer_are_bounded_and_do_not_stay_counted()
     finally:
         answered.set()
     await eventually(lambda: lookup._asking == 0)
-    assert await lookup("db") == ["10.0.0.5"]
+    assert await lookup("db") == Answer(addresses=("10.0.0.5",))
 
 
 async def test_no_thread_to_be_had_is_trouble_of_the_lookup_alone(monkeypatch: pytest.MonkeyPatch):
