@@ -1,0 +1,100 @@
+"""What was seen of one fault, what is wrong with it, and the file it is kept in. Pure but for that file."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from tests.e2e.failover import zone
+from tests.e2e.matrix.cases import Case
+from tests.lab.topology import Site
+
+OUTPUT = "GATEWAY_MATRIX_OUTPUT"
+"""The environment variable that names the directory for results."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Count:
+    """So many sessions were held, and so many of them ended."""
+
+    held: int
+    lost: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Round:
+    """One time that a fault was injected. Durations are seconds, None for what did not come.
+
+    `decided`: from the fault to the log's line that the tunnel is DOWN, or that new sessions leave it. `moved`: to the
+    first page that the company answered to the standby's address. `cause`: the log's word for why. `transitions`: by
+    tunnel, from the fault to the end of the round, "old new cause" each. `back`: from the fault's end to the tunnel
+    being UP, or the target active on it, again. `sessions`: on the active tunnel, on the standby, and to a target that
+    the fault does not concern. `reset`, `failed`, `slowest`: of the client's loop. `rate`: Mbit/s through the tunnel.
+    """
+
+    decided: float | None = None
+    moved: float | None = None
+    cause: str = ""
+    transitions: Mapping[str, Sequence[str]]
+    back: float | None = None
+    active: Count
+    standby: Count
+    readings: int
+    reset: int
+    failed: int
+    slowest: float
+    watched: float
+    rate: float
+
+
+def false_transitions(case: Case, seen: Round) -> int:
+    """How many transitions there were beyond the fall and the recovery of a tunnel that had to fall."""
+    owed = 2 if case.sort.falls else 0
+    by_tunnel = {tunnel: len(made) for tunnel, made in seen.transitions.items()}
+    return max(0, by_tunnel.get(zone(Site.A), 0) - owed) + by_tunnel.get(zone(Site.B), 0)
+
+
+def complaints(case: Case, seen: Round) -> list[str]:
+    """What the gateway owed and did not give, in words; empty when all is well."""
+    found = []
+    if false_transitions(case, seen):
+        found.append(f"false transitions: {seen.transitions}")
+    if seen.standby.lost:
+        found.append(f"{seen.standby.lost} of {seen.standby.held} sessions lost on the standby")
+    if not case.sort.falls and seen.active.lost:
+        found.append(f"{seen.active.lost} of {seen.active.held} sessions lost on a tunnel that works")
+    if case.sort.falls and seen.active.lost < seen.active.held:
+        found.append(f"only {seen.active.lost} of {seen.active.held} sessions ended on the fallen tunnel")
+    if case.sort.moves:
+        goal = case.sort.goal
+        assert goal is not None
+        for what, seconds in (("decided", seen.decided), ("moved", seen.moved)):
+            if seconds is None or seconds > goal:
+                found.append(f"{what} after {seconds} s instead of {goal} s")
+        if seen.back is None:
+            found.append("did not come back")
+        if seen.failed and case.sort.falls:
+            found.append(f"{seen.failed} readings saw worse than RST")
+    return found
+
+
+def save(case: Case, rounds: Sequence[Round]) -> None:
+    """Write what was seen where `OUTPUT` says; nothing without it."""
+    directory = os.environ.get(OUTPUT)
+    if directory:
+        path = Path(directory)
+        path.mkdir(parents=True, exist_ok=True)
+        text = json.dumps([asdict(each) for each in rounds], indent=1)
+        (path / f"{case.name}.json").write_text(text + "\n")
+
+
+def load(directory: Path, case: Case) -> list[Round]:
+    """The reverse of `save`; empty where there is no file."""
+    path = directory / f"{case.name}.json"
+    rounds = json.loads(path.read_text()) if path.exists() else []
+    return [
+        Round(**{**each, "active": Count(**each["active"]), "standby": Count(**each["standby"])}) for each in rounds
+    ]
