@@ -70,6 +70,7 @@ class Cause(StrEnum):
     PROBES = "probes"
     STALL = "stall"
     DRIVER = "driver"
+    QUALITY = "quality"  # of failovers only: latency or loss beyond what the operator allows
     DRILL = "drill"  # of sessions and failovers only: health stays what it is while a tunnel is taken out on purpose
 
     @property
@@ -78,7 +79,7 @@ class Cause(StrEnum):
         return self not in _SOFT
 
 
-_SOFT = frozenset({Cause.PROBES, Cause.STALL, Cause.TARGET_SILENT})
+_SOFT = frozenset({Cause.PROBES, Cause.STALL, Cause.TARGET_SILENT, Cause.QUALITY})
 
 
 class Doubt(StrEnum):

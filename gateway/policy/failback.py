@@ -59,6 +59,11 @@ def released(damping: Damping, now: float) -> Damping:
     return replace(damping, hold_until=None)
 
 
+def forgiven(damping: Damping) -> Damping:
+    """`damping` without its hold-down: the operator knows better. What it fell counts on."""
+    return replace(damping, hold_until=None)
+
+
 def _longest(delay: float) -> float:
     return max(LONGEST_HOLD, delay)
 

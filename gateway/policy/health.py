@@ -1,14 +1,15 @@
 """Health of one tunnel: a pure machine of three states.
 
-                 good                          rise − 1 intervals of good evidence
+                 good                          `rise` answers, or rise − 1 intervals of good looks
       UNKNOWN ─────────▶ UP ◀──────────────────────────────────────────── DOWN
          │               │                                                  ▲ │
          │      failed   └──────────────────────── failed ──────────────────┘ │ failed (another cause)
          └──────────────────────────────────────── failed ──────────────────▶ └─▶ DOWN
 
 Falling is immediate: a hard cause is a fact, and a soft one (probes, stall) was weighed before it came here. Only
-recovery asks for patience: `rise` good looks, one `interval` apart; the first UP from UNKNOWN needs one. The
-transitions are the table below; `health` is assigned nowhere else.
+recovery asks for patience: `rise` answers where the tunnel is probed, `rise` good looks at its device, one `interval`
+apart, where it is not; the first UP from UNKNOWN needs one. The transitions are the table below; `health` is assigned
+nowhere else.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ from types import MappingProxyType
 from typing import Final
 
 from gateway.model import Cause, Health, HealthSettings
+from gateway.policy.pulse import Pulse, is_risen
 
 
 class Signal(Enum):
@@ -74,6 +76,14 @@ def look(state: TunnelHealth, settings: HealthSettings, now: float) -> TunnelHea
     if now < good_since + patience(settings):
         return _move(waiting, Signal.GOOD, Cause.RECOVERED, now)
     return _move(waiting, Signal.RISEN, Cause.RECOVERED, now)
+
+
+def listen(state: TunnelHealth, pulse: Pulse, settings: HealthSettings, now: float) -> TunnelHealth:
+    """Nothing speaks against a tunnel that is probed: `pulse` says what speaks for it."""
+    if state.health is Health.UNKNOWN and pulse.run <= 0:
+        return state
+    risen = state.health is Health.DOWN and is_risen(pulse, settings)
+    return _move(state, Signal.RISEN if risen else Signal.GOOD, Cause.RECOVERED if risen else Cause.FIRST_GOOD, now)
 
 
 def due(state: TunnelHealth, settings: HealthSettings) -> float | None:

@@ -2,134 +2,159 @@
 
     state, decision = step(state, evidence, now)
 
-The controller is the only caller that keeps the state. Everything it does to the world is in the `Decision`: a new
-routing table (when it differs), sessions to abort, transitions and failovers to log and count.
+                weighing          settling           table            failover, fate, shedding
+    evidence ──▶ what is known ──▶ health of all ──▶ who goes where ──▶ what becomes of sessions
+
+The controller is the only caller that keeps the state. Everything it does to the world is in the `Decision`: what to
+probe, a new routing table (each when it differs), sessions to abort, transitions and moves to log and count.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 
-from gateway.model import NO_CHOICE, Cause, Failover, Health, LinkFacts, RoutingTable, Transition
-from gateway.policy import failback, health
-from gateway.policy.evidence import Evidence, KernelSeen, NamesSeen, TimePassed, Verdict
+from gateway.model import (
+    NO_CHOICE,
+    AdminState,
+    Cause,
+    CloseReason,
+    Failover,
+    Health,
+    ProbePlan,
+    Return,
+    RoutingTable,
+    Transition,
+)
+from gateway.policy import health, reasons, shedding
+from gateway.policy.aims import probe_plans
+from gateway.policy.evidence import Evidence
 from gateway.policy.failover import moves
 from gateway.policy.fate import Reprieve, fate, review, without
 from gateway.policy.kernel import judge, sockets_died
+from gateway.policy.opening import may_open, opening_due
 from gateway.policy.selection import is_soft_down
+from gateway.policy.settling import probed, settle
+from gateway.policy.shedding import Batch
 from gateway.policy.state import State, TunnelState
-from gateway.policy.table import lost_tunnels, routing_table
+from gateway.policy.table import paths_of, routing_table
+from gateway.policy.weighing import weigh
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Abort:
-    """Reset the sessions of `forwards` on `tunnel`."""
+    """Reset the sessions of `forwards` on `tunnel`, for `reason`."""
 
     tunnel: str
     forwards: frozenset[str]
+    reason: CloseReason = CloseReason.TUNNEL_DOWN
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Decision:
-    """What is to be done, in this order: apply `table` (if any), then the aborts (at most one a tunnel)."""
+    """What is to be done, in this order: probe by `plans` and apply `table` (if any), then the aborts, then `sheds`."""
 
+    plans: Mapping[str, ProbePlan] | None = None
     table: RoutingTable | None = None
     aborts: tuple[Abort, ...] = ()
+    sheds: tuple[Batch, ...] = ()
     transitions: tuple[Transition, ...] = ()
     failovers: tuple[Failover, ...] = ()
+    returns: tuple[Return, ...] = ()
 
 
 def step(state: State, evidence: Evidence, now: float) -> tuple[State, Decision]:
     """Weigh one piece of evidence. Never raises on evidence; tunnels that are not configured are ignored."""
     before = state
-    state = _weigh(state, evidence, now)
+    state = weigh(state, evidence, now)
+    if state.kernel is not None:
+        state = replace(state, plans=probe_plans(before, state, paths_of(state)))
+        state = probed(state) if state.plans is not before.plans else state
+    state = settle(before, state, now)
+    if not state.is_open and may_open(state, now):
+        state = replace(state, is_open=True)
     table = routing_table(before, state)
     state = replace(state, table=table)
-    transitions = _transitions(before, state, now)
+    transitions = (*_transitions(before, state, now), *_target_transitions(before, state, now))
     failovers: tuple[Failover, ...] = ()
+    returns: tuple[Return, ...] = ()
     if table.choices is not before.table.choices:
-        moved = moves(state, {it.tunnel: it.cause for it in transitions})
-        failovers = moved.failovers
-        state = replace(state, active=moved.active, left=moved.left)
+        moved = moves(state, {it.tunnel: it.cause for it in transitions if it.target is None}, now)
+        failovers, returns = moved.failovers, moved.returns
+        state = replace(
+            state,
+            active=moved.active,
+            left=moved.left,
+            sticky={name: moved.active[name] for name in state.layout.manual if name in moved.active},
+            eager=state.eager - {it.forward for it in failovers},
+        )
     aborts, reprieves = _fates(before, state, now)
-    return replace(state, reprieves=reprieves), Decision(
+    rates = state.layout.shed_rates
+    sheds = shedding.begun(shedding.ended(state.sheds, failovers), returns, rates, now)
+    batches, sheds = shedding.due(sheds, rates, now)
+    return replace(state, reprieves=reprieves, sheds=sheds), Decision(
+        plans=None if state.plans is before.plans else state.plans,
         table=None if table is before.table else table,
-        aborts=aborts,
+        aborts=(*aborts, *_evictions(before, state)),
+        sheds=batches,
         transitions=transitions,
         failovers=failovers,
+        returns=returns,
     )
 
 
-def next_due(state: State) -> float | None:
+def next_due(state: State, now: float) -> float | None:
     """The moment at which time alone changes something: step with `TimePassed` then, or at once if it has passed."""
-    moments = [reprieve.until for reprieve in state.reprieves]
+    moments: list[float | None] = [reprieve.until for reprieve in state.reprieves]
+    moments += [opening_due(state, now), *state.sheds.values()]
     for tunnel in state.tunnels.values():
-        waits = health.due(tunnel.health, tunnel.spec.health), tunnel.damping.hold_until
-        moments += [moment for moment in waits if moment is not None]
-    return min(moments, default=None)
-
-
-# ---------------------------------------------------------------- what is believed
-
-
-def _weigh(state: State, evidence: Evidence, now: float) -> State:
-    """Take in what is new, then bring every tunnel up to date: time passes for all of them."""
-    before = state
-    match evidence:
-        case KernelSeen(snapshot=snapshot):
-            links = snapshot.links
-            seen = {name: _see(it, links.get(it.spec.interface)) for name, it in state.tunnels.items()}
-            state = replace(state, kernel=snapshot, tunnels=seen)
-            if before.kernel is None or before.kernel.unrouted != snapshot.unrouted:
-                state = replace(state, lost=lost_tunnels(state))
-        case NamesSeen(addresses=addresses):
-            state = replace(state, addresses={**state.addresses, **addresses})
-            state = replace(state, lost=lost_tunnels(state))
-        case Verdict(tunnel=name, cause=cause):
-            if name in state.tunnels:
-                state = replace(state, tunnels={**state.tunnels, name: replace(state.tunnels[name], verdict=cause)})
-        case TimePassed():
-            pass
-    return replace(state, tunnels={name: _settle(before.tunnels[name], it, now) for name, it in state.tunnels.items()})
-
-
-def _see(tunnel: TunnelState, facts: LinkFacts | None) -> TunnelState:
-    """The kernel says `facts` of the tunnel's device. What they are a change of is for `_settle`."""
-    return replace(tunnel, facts=facts, fact_cause=judge(facts, facts, source=tunnel.spec.source_address))
-
-
-def _settle(before: TunnelState, tunnel: TunnelState, now: float) -> TunnelState:
-    """Bring health up to date: with what the step from the last facts to these means, then with what lasts."""
-    if not tunnel.is_seen:
-        return tunnel
-    old = tunnel.health
-    news = judge(before.facts, tunnel.facts, source=tunnel.spec.source_address)
-    state = old
-    if news is not None and news is not tunnel.fact_cause:
-        state = health.stumble(state, news, now)
-    lasting = tunnel.fact_cause or tunnel.verdict  # a fact before what was concluded
-    if lasting is not None:
-        state = health.fail(state, lasting, now)
-    elif news is None:
-        state = health.look(state, tunnel.spec.health, now)
-    damping = failback.released(tunnel.damping, now)
-    if old.health is Health.UP and state.health is not Health.UP:
-        damping = failback.fallen(damping, now)
-    elif old.health is not Health.UP and state.health is Health.UP:
-        damping = failback.recovered(damping, tunnel.spec.failback_delay, now)
-    return replace(tunnel, health=state, damping=damping)
+        moments += [tunnel.damping.hold_until, tunnel.drain_until, tunnel.drill_until]
+        if not tunnel.is_probed:
+            moments.append(health.due(tunnel.health, tunnel.spec.health))
+    return min((moment for moment in moments if moment is not None), default=None)
 
 
 # ---------------------------------------------------------------- what happened
 
 
-def _transitions(before: State, after: State, now: float) -> tuple[Transition, ...]:
-    return tuple(
-        Transition(tunnel=name, old=old.health.health, new=new.health.health, cause=cause, at=now)
-        for name, new in after.tunnels.items()
-        if (old := before.tunnels[name]).health.health is not new.health.health
-        and (cause := _cause(old, new)) is not None
-    )
+def _transitions(before: State, after: State, now: float) -> Iterator[Transition]:
+    for name, new in after.tunnels.items():
+        old = before.tunnels[name]
+        if old.health.health is not new.health.health and (cause := _cause(old, new)) is not None:
+            yield Transition(
+                tunnel=name,
+                old=old.health.health,
+                new=new.health.health,
+                cause=cause,
+                at=now,
+                evidence=reasons.of_tunnel(new, cause, now),
+                evidence_at=new.evidence_at,
+            )
+
+
+def _target_transitions(before: State, after: State, now: float) -> Iterator[Transition]:
+    """Of targets behind a tunnel. The first UP is no news: nobody doubted it."""
+    for name, new in after.tunnels.items():
+        checks = before.tunnels[name].checks
+        if new.checks is checks:
+            continue
+        for label, one in new.checks.items():
+            old = checks.get(label)
+            if old is one or one.target is None or one.health is Health.UNKNOWN:
+                continue
+            was = Health.UNKNOWN if old is None else old.health
+            if was is one.health or (was is Health.UNKNOWN and one.health is Health.UP):
+                continue
+            yield Transition(
+                tunnel=name,
+                old=was,
+                new=one.health,
+                cause=Cause.TARGET_SILENT if one.health is Health.DOWN else Cause.RECOVERED,
+                at=now,
+                evidence=reasons.of_check(one, now),
+                evidence_at=one.pulse.silent_since,
+                target=one.target,
+            )
 
 
 def _cause(old: TunnelState, new: TunnelState) -> Cause | None:
@@ -147,6 +172,8 @@ def _failure(old: TunnelState, new: TunnelState) -> Cause | None:
     """
     if old.health.health is not Health.UP and not is_soft_down(old.standing):
         return None
+    if old.drill_until is None and new.drill_until is not None:
+        return Cause.DRILL
     fact = judge(old.facts, new.facts, source=new.spec.source_address)
     if fact is not None:
         return fact
@@ -156,6 +183,14 @@ def _failure(old: TunnelState, new: TunnelState) -> Cause | None:
 
 
 # ---------------------------------------------------------------- what becomes of sessions
+
+
+def _evictions(before: State, state: State) -> Iterator[Abort]:
+    """A tunnel that the operator has disabled, or whose drain is over, keeps no session."""
+    for name, tunnel in state.tunnels.items():
+        if tunnel.admin is AdminState.DISABLED and before.tunnels[name].admin is not AdminState.DISABLED:
+            forwards = frozenset(forward.name for forward in state.forwards if name in forward.tunnels)
+            yield Abort(tunnel=name, forwards=forwards, reason=CloseReason.DRAIN)
 
 
 def _fates(before: State, state: State, now: float) -> tuple[tuple[Abort, ...], tuple[Reprieve, ...]]:

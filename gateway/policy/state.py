@@ -6,19 +6,40 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from ipaddress import ip_address
 
-from gateway.model import AdminState, Cause, ForwardSpec, KernelSnapshot, LinkFacts, RoutingTable, TunnelSpec
+from gateway.model import (
+    AdminState,
+    Cause,
+    Doubt,
+    Endpoint,
+    ForwardSpec,
+    KernelSnapshot,
+    LinkFacts,
+    ProbePlan,
+    RoutingTable,
+    TunnelSpec,
+)
+from gateway.policy.check import Check
 from gateway.policy.failback import Damping
 from gateway.policy.fate import Reprieve
 from gateway.policy.health import TunnelHealth
 from gateway.policy.layout import Layout, lay_out
+from gateway.policy.pulse import Pulse
+from gateway.policy.quality import Quality
 from gateway.policy.selection import Standing
+from gateway.policy.stall import Counters
+
+POOR = frozenset({Doubt.LATENCY, Doubt.LOSS})
+"""The doubts that selection heeds: the operator set a threshold, and the tunnel is beyond it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TunnelState:
     """All that is known of one tunnel. `facts` are the last seen; `fact_cause` what they say now, None for good.
 
-    Both are None until the kernel has been seen: then nothing is known of the tunnel.
+    Both are None until the kernel has been seen: then nothing is known of the tunnel. `verdict` is the driver's.
+    `checks` are by label; `is_probed`: there is something to probe, so that life is shown by answers, not by looks.
+    `doubts` have the moment since which they hold, `clamp` is the MSS beyond which segments vanish.
+    `drain_until` and `drill_until` are the operator's.
     """
 
     spec: TunnelSpec
@@ -28,6 +49,16 @@ class TunnelState:
     facts: LinkFacts | None = None
     fact_cause: Cause | None = None
     verdict: Cause | None = None
+    is_probed: bool = False
+    pulse: Pulse = Pulse()
+    checks: Mapping[str, Check] = field(default_factory=dict)
+    quality: Quality = Quality()
+    counters: Counters | None = None
+    doubts: Mapping[Doubt, float] = field(default_factory=dict)
+    clamp: int | None = None
+    evidence_at: float | None = None
+    drain_until: float | None = None
+    drill_until: float | None = None
 
     @property
     def is_seen(self) -> bool:
@@ -42,6 +73,8 @@ class TunnelState:
             cause=self.health.cause,
             admin=self.admin,
             held=self.damping.hold_until is not None,
+            drilled=self.drill_until is not None,
+            poor=not POOR.isdisjoint(self.doubts),
         )
 
 
@@ -49,20 +82,34 @@ class TunnelState:
 class State:
     """What the gateway believes. `kernel` is None before the first look; until then there is no table to speak of.
 
-    `lost` has, for each target host that lacks a route somewhere, the tunnels that do not lead to it. `active` is the
-    tunnel that each forward's new sessions took last, and `left` why they stopped, while nothing else could be taken.
+    `opening_from`: since when clients could be let in, if only more were known (see `opening`); `is_open`: they are.
+
+    `lost` has, for each target host that lacks a route somewhere, the tunnels that do not lead to it; `dead`, for each
+    target that does not answer somewhere, the tunnels behind which it does not. `active` is the tunnel that each
+    forward's new sessions took last, and `left` why they stopped, while nothing else could be taken.
+    `sticky` is the tunnel that each forward with manual failback stays on while it can; `eager` are the forwards whose
+    operator will not wait for hold-downs, `sheds` has by (forward, tunnel) the moment at which the next sessions are
+    moved back from there. `plans` is what is to be probed.
     """
 
     forwards: tuple[ForwardSpec, ...]
     layout: Layout = field(compare=False, repr=False)
     tunnels: Mapping[str, TunnelState]
     kernel: KernelSnapshot | None = None
+    is_open: bool = False
+    opening_from: float | None = None
     addresses: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    through: Mapping[tuple[str, str], tuple[str, ...]] = field(default_factory=dict)
     lost: Mapping[str, frozenset[str]] = field(default_factory=dict)
+    dead: Mapping[Endpoint, frozenset[str]] = field(default_factory=dict)
     reprieves: tuple[Reprieve, ...] = ()
     table: RoutingTable
     active: Mapping[str, str] = field(default_factory=dict)
     left: Mapping[str, Cause] = field(default_factory=dict)
+    sticky: Mapping[str, str] = field(default_factory=dict)
+    eager: frozenset[str] = frozenset()
+    sheds: Mapping[tuple[str, str], float] = field(default_factory=dict)
+    plans: Mapping[str, ProbePlan] = field(default_factory=dict)
 
 
 def initial(forwards: tuple[ForwardSpec, ...], tunnels: tuple[TunnelSpec, ...]) -> State:

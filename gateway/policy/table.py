@@ -2,27 +2,35 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from ipaddress import IPv4Address, IPv6Address
+from typing import Final
 
-from gateway.model import Choice, Endpoint, Path, RoutingTable
-from gateway.policy.layout import Group
-from gateway.policy.selection import Standing, choose
+from gateway.model import Cause, Choice, Health, Path, RoutingTable
+from gateway.policy.layout import Group, Key
+from gateway.policy.selection import Standing, choose, unheld
 from gateway.policy.state import State, TunnelState
+
+_NOBODY: Final[frozenset[str]] = frozenset()
 
 
 def routing_table(before: State, state: State) -> RoutingTable:
     """The table for `state`, which followed on `before`; the old one, identically, when nothing differs.
 
-    Before the kernel has been seen the old one stays: listeners that open turn nobody away for want of a look.
+    Until clients may be let in the old one stays: listeners that open turn nobody away for want of a look.
     """
     old = state.table
-    if state.kernel is None:
+    if not state.is_open:
         return old
-    paths = {name: path for name, tunnel in state.tunnels.items() if (path := _path(tunnel)) is not None}
+    paths = paths_of(state)
     choices = _choices(before, state)
-    if paths == old.paths and choices == old.choices and state.addresses == old.addresses:
+    if (
+        paths == old.paths
+        and choices == old.choices
+        and state.addresses == old.addresses
+        and state.through == old.tunnel_addresses
+    ):
         return old
     return replace(
         old,
@@ -30,7 +38,13 @@ def routing_table(before: State, state: State) -> RoutingTable:
         paths=paths,
         choices=old.choices if choices == old.choices else choices,
         addresses=old.addresses if state.addresses == old.addresses else state.addresses,
+        tunnel_addresses=old.tunnel_addresses if state.through == old.tunnel_addresses else state.through,
     )
+
+
+def paths_of(state: State) -> dict[str, Path]:
+    """The paths of the tunnels whose device is fit to be used."""
+    return {name: path for name, tunnel in state.tunnels.items() if (path := _path(tunnel)) is not None}
 
 
 def lost_tunnels(state: State) -> Mapping[str, frozenset[str]]:
@@ -66,43 +80,90 @@ def _path(tunnel: TunnelState) -> Path | None:
     """The tunnel as a socket sees it, while its device is fit to be used."""
     if tunnel.facts is None or tunnel.fact_cause is not None:
         return None
-    spec = tunnel.spec
+    spec, health = tunnel.spec, tunnel.health
+    came_back = health.health is Health.UP and health.cause is Cause.RECOVERED
     return Path(
         tunnel=spec.name,
         interface=spec.interface,
         ifindex=tunnel.facts.index,
         source_address=spec.source_address,
-        mss=spec.mss,
+        mss=min((mss for mss in (spec.mss, tunnel.clamp) if mss is not None), default=None),
+        weight=spec.weight,
+        slow_start=spec.slow_start,
+        ramp_from=health.since if came_back and spec.slow_start > 0 else None,
     )
 
 
-def _choices(before: State, state: State) -> Mapping[tuple[str, Endpoint], Choice]:
-    """A choice for each (forward, target): one a group, and one for each target that lacks a route somewhere."""
-    standings = _standings(state)
-    if before.kernel is not None and state.lost == before.lost and standings == _standings(before):
+def _choices(before: State, state: State) -> Mapping[Key, Choice]:
+    """A choice for each (forward, target): one a group, and one for each that something is the matter with."""
+    standings = {name: tunnel.standing for name, tunnel in state.tunnels.items()}
+    if (
+        before.is_open
+        and state.lost == before.lost
+        and state.dead == before.dead
+        and state.sticky == before.sticky
+        and state.eager == before.eager
+        and standings == {name: tunnel.standing for name, tunnel in before.tunnels.items()}
+    ):
         return state.table.choices
-    choices: dict[tuple[str, Endpoint], Choice] = {}
+    chooser = _Chooser(state, standings)
+    choices: dict[Key, Choice] = {}
     for group in state.layout.groups:
-        choices |= dict.fromkeys(group.keys, choose(group.tunnels, group.policy, standings))
-    answers: dict[tuple[int, frozenset[str]], Choice] = {}
-    for host, lost in state.lost.items():
-        for group, key in state.layout.by_host.get(host, ()):
-            choices[key] = _remembered(answers, group, standings, lost)
+        choices |= dict.fromkeys(group.keys, chooser.choice(group))
+    for group, key in _peculiar(state):
+        choices[key] = chooser.choice(
+            group,
+            lost=state.lost.get(key[1].host, _NOBODY),
+            dead=state.dead.get(key[1], _NOBODY),
+            eager=key[0] in state.eager,
+        )
+    for name, tunnel in state.sticky.items():
+        for _, key in state.layout.by_forward.get(name, ()):
+            choices[key] = _staying(choices[key], tunnel)
     return choices
 
 
-def _standings(state: State) -> dict[str, Standing]:
-    return {name: tunnel.standing for name, tunnel in state.tunnels.items()}
+def _peculiar(state: State) -> Iterator[tuple[Group, Key]]:
+    """The keys that do not choose as their group does."""
+    hosts = state.lost.keys() | {target.host for target in state.dead}
+    for host in hosts:
+        yield from state.layout.by_host.get(host, ())
+    for name in state.eager:
+        yield from state.layout.by_forward.get(name, ())
 
 
-def _remembered(
-    answers: dict[tuple[int, frozenset[str]], Choice],
-    group: Group,
-    standings: Mapping[str, Standing],
-    lost: frozenset[str],
-) -> Choice:
-    """A target that loses its route seldom does so alone: most answers have been given."""
-    question = id(group), lost
-    if question not in answers:
-        answers[question] = choose(group.tunnels, group.policy, standings, lost)
-    return answers[question]
+def _staying(choice: Choice, tunnel: str) -> Choice:
+    """`choice` with `tunnel` first, if it is there at all: a forward with manual failback stays where it is well."""
+    if tunnel not in choice.tunnels[1:]:
+        return choice
+    return replace(choice, tunnels=(tunnel, *(name for name in choice.tunnels if name != tunnel)))
+
+
+class _Chooser:
+    """Chooses, and remembers: a target that loses its route, or falls silent, seldom does so alone."""
+
+    def __init__(self, state: State, standings: Mapping[str, Standing]) -> None:
+        self._standings = standings
+        self._unheld = unheld(standings) if state.eager else standings
+        self._answers: dict[tuple[int, frozenset[str], frozenset[str], bool], Choice] = {}
+
+    def choice(
+        self,
+        group: Group,
+        *,
+        lost: frozenset[str] = frozenset(),
+        dead: frozenset[str] = frozenset(),
+        eager: bool = False,
+    ) -> Choice:
+        """The choice of a forward of `group` whose target is lost and dead behind these tunnels."""
+        question = id(group), lost, dead, eager
+        if question not in self._answers:
+            self._answers[question] = choose(
+                group.tunnels,
+                group.policy,
+                self._unheld if eager else self._standings,
+                lost=lost,
+                dead=dead,
+                patient=group.patient,
+            )
+        return self._answers[question]

@@ -4,10 +4,25 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from gateway.model import NO_CHOICE, Cause, Choice, ControlView, ForwardPolicy, ForwardSpec, ForwardView, TunnelView
+from gateway.model import (
+    NO_CHOICE,
+    Cause,
+    Choice,
+    ControlView,
+    Durations,
+    ForwardPolicy,
+    ForwardSpec,
+    ForwardView,
+    Health,
+    ProbeView,
+    TunnelView,
+)
+from gateway.policy import reasons
+from gateway.policy.check import Check
 from gateway.policy.failback import is_held
+from gateway.policy.outlook import next_step
 from gateway.policy.selection import why_not
-from gateway.policy.state import State
+from gateway.policy.state import State, TunnelState
 
 
 def view(
@@ -16,43 +31,101 @@ def view(
     *,
     transitions: Mapping[tuple[str, Cause], int],
     failovers: Mapping[tuple[str, str, str, str], int],
+    failbacks: Mapping[tuple[str, str, str], int],
+    failover_seconds: Durations | None,
 ) -> ControlView:
     """The picture of `state` at `now`, with what the controller has counted."""
     return ControlView(
-        tunnels=tuple(
-            TunnelView(
-                name=name,
-                kind=tunnel.spec.kind,
-                health=tunnel.health.health,
-                admin=tunnel.admin,
-                cause=tunnel.health.cause,
-                since=tunnel.health.since,
-                hold_until=tunnel.damping.hold_until if is_held(tunnel.damping, now) else None,
-            )
-            for name, tunnel in state.tunnels.items()
-        ),
+        tunnels=tuple(_tunnel(tunnel, now) for tunnel in state.tunnels.values()),
         forwards=tuple(_forward(state, forward) for forward in state.forwards),
         transitions=dict(transitions),
         failovers=dict(failovers),
+        failbacks=dict(failbacks),
+        failover_seconds=failover_seconds,
+    )
+
+
+def _tunnel(tunnel: TunnelState, now: float) -> TunnelView:
+    state, spec = tunnel.health, tunnel.spec
+    return TunnelView(
+        name=spec.name,
+        kind=spec.kind,
+        health=state.health,
+        admin=tunnel.admin,
+        cause=state.cause,
+        since=state.since,
+        hold_until=tunnel.damping.hold_until if is_held(tunnel.damping, now) else None,
+        interface=spec.interface,
+        addresses=tunnel.facts.addresses if tunnel.facts is not None else (),
+        evidence=reasons.of_tunnel(tunnel, state.cause, now) if state.cause is not None else "",
+        doubts=tuple(tunnel.doubts),
+        alive_at=tunnel.pulse.alive_at,
+        rtt=tunnel.quality.rtt,
+        loss=tunnel.quality.loss,
+        flaps=tunnel.damping.remaining_falls(now),
+        mss=tunnel.clamp,
+        drill_until=tunnel.drill_until,
+        drain_until=tunnel.drain_until,
+        next=next_step(tunnel),
+        probes=tuple(_probe(check) for check in tunnel.checks.values()),
+    )
+
+
+def _probe(check: Check) -> ProbeView:
+    return ProbeView(
+        label=check.label,
+        target=check.target,
+        health=check.health,
+        run=check.pulse.run,
+        last_at=check.last_at,
+        last_outcome=check.last_outcome,
+        alive_at=check.pulse.alive_at,
+        rtt=check.quality.rtt,
+        loss=check.quality.loss,
     )
 
 
 def _forward(state: State, forward: ForwardSpec) -> ForwardView:
     """One forward; where it maps a range, its first port speaks for all: they share their host."""
-    target = forward.ports[0].target
+    ports = forward.ports[0]
+    target = ports.target
     choice = state.table.choices.get((forward.name, target), NO_CHOICE)
-    lost = state.lost.get(target.host, frozenset())
+    lost, dead = state.lost.get(target.host, frozenset()), state.dead.get(target, frozenset())
     chosen = _chosen(forward, choice)
     active = choice.tunnels[0] if choice.tunnels else None
-    why = {name: why_not(name, state.tunnels[name].standing, lost) for name in forward.tunnels if name not in chosen}
-    resolved = bool(state.addresses.get(target.host))
+    why = {
+        name: why_not(name, state.tunnels[name].standing, lost=lost, dead=dead)
+        for name in forward.tunnels
+        if name not in chosen
+    }
+    stays = state.sticky.get(forward.name)
+    if stays is not None and stays == active:
+        better = forward.tunnels[: forward.tunnels.index(stays)]
+        why |= {name: "up, waits for the operator's failback" for name in better if why.get(name) == "up, standby"}
+    resolved = any(state.table.addresses_through(name, target.host) for name in forward.tunnels)
     if not resolved:
         why[""] = f"the target's name {target.host!r} has not been resolved"
     elif choice.last_resort:
-        why[""] = "no tunnel is up: the active one is a last resort"
+        answers = "the target answers behind none of them" if active not in _down(state) else "no tunnel is up"
+        why[""] = f"{answers}: the active one is a last resort"
     elif active is None:
         why[""] = "no tunnel can be used"
-    return ForwardView(name=forward.name, active=active, servable=active is not None and resolved, why=why)
+    return ForwardView(
+        name=forward.name,
+        active=active,
+        servable=active is not None and resolved,
+        why=why,
+        listens=tuple(str(it.listen) for it in forward.ports),
+        target=str(target),
+        policy=forward.policy,
+        failback=forward.failback,
+        offered=choice.tunnels,
+        last_resort=choice.last_resort,
+    )
+
+
+def _down(state: State) -> frozenset[str]:
+    return frozenset(name for name, it in state.tunnels.items() if it.health.health is not Health.UP)
 
 
 def _chosen(forward: ForwardSpec, choice: Choice) -> tuple[str, ...]:

@@ -32,7 +32,7 @@ GOOD = LinkFacts(index=7, up=True, carrier=True, mtu=1500, addresses=("10.71.1.2
 DOWN = LinkFacts(index=7, up=False, carrier=False, mtu=1500, addresses=("10.71.1.2",))
 TUNNELS = tuple(
     TunnelSpec(
-        name=name, kind=TunnelKind.INTERFACE, interface=f"tun-{name}", health=HealthSettings(interval=1.0, rise=2)
+        name=name, kind=TunnelKind.INTERFACE, interface=f"tun-{name}", health=HealthSettings(interval=1.0, rise=2, probes=())
     )
     for name in "ab"
 )
@@ -179,7 +179,7 @@ async def test_it_wakes_by_itself_when_a_moment_is_due():
             kind=TunnelKind.INTERFACE,
             interface=f"tun-{name}",
             failback_delay=0.05,
-            health=HealthSettings(interval=0.05, rise=2),
+            health=HealthSettings(interval=0.05, rise=2, probes=()),
         )
         for name in "ab"
     )

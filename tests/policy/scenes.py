@@ -67,7 +67,7 @@ def tunnel(
         interface=f"tun-{name}",
         failback_delay=delay,
         source_address=None if source is None else ip_address(source),
-        health=HealthSettings(rise=rise, interval=interval),
+        health=HealthSettings(rise=rise, interval=interval, probes=()),
     )
 
 

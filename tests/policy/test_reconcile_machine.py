@@ -80,7 +80,7 @@ class Reconciling(RuleBasedStateMachine):
                 kind=TunnelKind.INTERFACE,
                 interface=f"tun-{name}",
                 failback_delay=delay,
-                health=HealthSettings(rise=rise, interval=interval),
+                health=HealthSettings(rise=rise, interval=interval, probes=()),
             )
             for name, (rise, interval, delay) in zip(NAMES, tunnels, strict=True)
         )

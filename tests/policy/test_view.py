@@ -13,7 +13,7 @@ NAMED = Endpoint("db.example", 5432)
 
 
 def seen(scene: Scene) -> ControlView:
-    return view(scene.state, scene.now, transitions={}, failovers={})
+    return view(scene.state, scene.now, transitions={}, failovers={}, failbacks={}, failover_seconds=None)
 
 
 def only(scene: Scene) -> ForwardView:
