@@ -652,7 +652,7 @@ class ControlView:
 class DrilledForward:
     """How one forward fared in a drill: `to_tunnel` took over `seconds` after the start; None: nobody connected.
 
-    `probed`: no client came, so the gateway dialled the target itself.
+    `probed`: no client came, so the gateway dialled the target itself, which took `seconds`.
     """
 
     forward: str

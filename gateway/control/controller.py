@@ -1,30 +1,67 @@
 """The controller: one queue, one writer.
 
 Everything that is learnt about tunnels comes here as evidence, in order. Each piece is weighed by `policy.reconcile`;
-the controller keeps the state and carries the decision out: first the new routing table, so that no new session takes a
-fallen tunnel, then the aborts, then what is to be said about it.
+the controller keeps the state and carries the decision out: what to probe, then the new routing table, so that no new
+session takes a fallen tunnel, then the aborts, then what is to be said about it.
 """
 
 from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from collections.abc import Callable, Iterable
-from itertools import groupby
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from time import monotonic
-from typing import Final
+from typing import Protocol
 
-import structlog
-
-from gateway.model import Cause, ControlView, Failover, ForwardSpec, Health, RoutingTable, Transition, TunnelSpec
-from gateway.policy.evidence import Evidence, TimePassed
+from gateway.control.recovery import Recovery
+from gateway.control.reporting import report
+from gateway.model import (
+    Cause,
+    CloseReason,
+    ControlView,
+    ForwardSpec,
+    ProbePlan,
+    RoutingTable,
+    TunnelSpec,
+)
+from gateway.policy.evidence import Connected, Evidence, NothingToShed, TimePassed
 from gateway.policy.reconcile import Decision, next_due, step
-from gateway.policy.state import initial
+from gateway.policy.state import State, initial
 from gateway.policy.view import view
 
-log = structlog.get_logger()
 
-_NAMED: Final = 5  # forwards named in one log line; the others are counted
+class Hands(Protocol):
+    """What the controller does to the world. What any of it raises ends `Controller.run`."""
+
+    def probe(self, plans: Mapping[str, ProbePlan]) -> None:
+        """Probe by `plans` (by tunnel) from now on."""
+
+    def apply(self, table: RoutingTable) -> None:
+        """Make `table` the truth for new sessions."""
+
+    def abort(self, tunnel: str, forwards: frozenset[str], reason: CloseReason) -> int:
+        """Reset the sessions of `forwards` on `tunnel`; how many there were."""
+
+    def shed(self, forward: str, tunnel: str, sessions: int) -> int:
+        """Reset at most `sessions` sessions of `forward` on `tunnel`; how many there were."""
+
+    def await_connect(self, forward: str, tunnel: str) -> None:
+        """Post `Connected` at the next successful dial of `forward` through `tunnel`."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Outcome:
+    """What a piece of evidence has led to: the decision, and the sessions that were reset, by tunnel."""
+
+    decision: Decision
+    aborted: Mapping[str, int]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Item:
+    evidence: Evidence
+    answer: asyncio.Future[Outcome] | None = None
 
 
 class Controller:
@@ -35,99 +72,105 @@ class Controller:
         forwards: tuple[ForwardSpec, ...],
         tunnels: tuple[TunnelSpec, ...],
         *,
-        apply: Callable[[RoutingTable], None],
-        abort: Callable[[str, frozenset[str]], int],
+        hands: Hands,
         clock: Callable[[], float] = monotonic,
     ) -> None:
-        """`apply` and `abort(tunnel, forwards)` are the data plane's; what they raise ends `run`."""
         self._state = initial(forwards, tunnels)
-        self._apply = apply
-        self._abort = abort
+        self._hands = hands
         self._clock = clock
-        self._queue: asyncio.Queue[Evidence] = asyncio.Queue()
+        self._queue: asyncio.Queue[_Item] = asyncio.Queue()
+        self._recovery = Recovery(hands.await_connect)
         self._transitions: Counter[tuple[str, Cause]] = Counter()
         self._failovers: Counter[tuple[str, str, str, str]] = Counter()
+        self._failbacks: Counter[tuple[str, str, str]] = Counter()
         self._view: ControlView | None = None  # of the present state, once somebody has asked
+        self._on_connected: list[Callable[[Connected], None]] = []
         self.settled = asyncio.Event()
-        """Set once the first picture of the kernel has been acted upon: the gateway is serving."""
+        """Set once clients are let in: the gateway is serving."""
 
     def post(self, evidence: Evidence) -> None:
         """Hand in evidence. Returns at once; it is weighed in its turn."""
-        self._queue.put_nowait(evidence)
+        self._queue.put_nowait(_Item(evidence=evidence))
+
+    async def tell(self, evidence: Evidence) -> Outcome:
+        """Hand in evidence, and wait until it has been acted upon."""
+        answer: asyncio.Future[Outcome] = asyncio.get_running_loop().create_future()
+        self._queue.put_nowait(_Item(evidence=evidence, answer=answer))
+        return await answer
 
     async def run(self) -> None:
         """Weigh evidence until cancelled."""
         while True:
-            self._act_on(await self._next())
-            if self._state.kernel is not None:
+            item = await self._next()
+            outcome = self._act_on(item.evidence)
+            if item.answer is not None and not item.answer.done():  # who asked may have gone
+                item.answer.set_result(outcome)
+            if self._state.is_open:
                 self.settled.set()
 
     def view(self) -> ControlView:
         """The present picture. Made once a step: with ten thousand forwards it takes 40 ms, and probes keep asking."""
         if self._view is None:
-            self._view = view(self._state, self._clock(), transitions=self._transitions, failovers=self._failovers)
+            self._view = view(
+                self._state,
+                self._clock(),
+                transitions=self._transitions,
+                failovers=self._failovers,
+                failbacks=self._failbacks,
+                failover_seconds=self._recovery.durations(),
+            )
         return self._view
+
+    def state(self) -> State:
+        """What is believed now: immutable, replaced at each step."""
+        return self._state
 
     def routing_table(self) -> RoutingTable:
         """What the data plane was told last."""
         return self._state.table
 
-    async def _next(self) -> Evidence:
+    def on_connected(self, callback: Callable[[Connected], None]) -> Callable[[], None]:
+        """Have `callback` called with every first connect after a failover, until the result is called."""
+        self._on_connected.append(callback)
+        return lambda: self._on_connected.remove(callback)
+
+    async def _next(self) -> _Item:
         """The next piece of evidence, or TimePassed when a moment comes that the state is waiting for."""
-        due = next_due(self._state)
+        now = self._clock()
+        due = next_due(self._state, now)
         if due is None:
             return await self._queue.get()
         try:
-            async with asyncio.timeout(max(0.0, due - self._clock())):
+            async with asyncio.timeout(max(0.0, due - now)):
                 return await self._queue.get()
         except TimeoutError:
-            return TimePassed()
+            return _Item(evidence=TimePassed())
 
-    def _act_on(self, evidence: Evidence) -> None:
-        self._state, decision = step(self._state, evidence, self._clock())
+    def _act_on(self, evidence: Evidence) -> Outcome:
+        now = self._clock()
+        self._state, decision = step(self._state, evidence, now)
+        hands = self._hands
+        if decision.plans is not None:
+            hands.probe(decision.plans)
         if decision.table is not None:
-            self._apply(decision.table)
-        aborted = Counter({order.tunnel: self._abort(order.tunnel, order.forwards) for order in decision.aborts})
-        self._report(decision, aborted)
+            hands.apply(decision.table)
+        aborted: Counter[str] = Counter()
+        for order in decision.aborts:
+            aborted[order.tunnel] += hands.abort(order.tunnel, order.forwards, order.reason)
+        for batch in decision.sheds:
+            if hands.shed(batch.forward, batch.tunnel, batch.sessions) < batch.sessions:
+                self.post(NothingToShed(forward=batch.forward, tunnel=batch.tunnel))
+        self._count(decision)
+        report(decision, aborted)
+        self._recovery.failed_over(decision.failovers, now)
+        if isinstance(evidence, Connected):
+            self._recovery.connected(evidence.forward, evidence.tunnel, evidence.at)
+            for callback in tuple(self._on_connected):
+                callback(evidence)
         self._view = None
+        return Outcome(decision=decision, aborted=aborted)
 
-    def _report(self, decision: Decision, aborted: Counter[str]) -> None:
-        for transition in decision.transitions:
-            self._transitions[transition.tunnel, transition.cause] += 1
-            _log_transition(transition, aborted.pop(transition.tunnel, 0))
-        for tunnel, sessions in (+aborted).items():  # +: only those that there were
-            log.warning("sessions.aborted", tunnel=tunnel, sessions=sessions)
-        for failover in decision.failovers:
-            key = (failover.forward, failover.from_tunnel, failover.to_tunnel, failover.cause.value)
-            self._failovers[key] += 1
-        _log_failovers(decision.failovers)
-
-
-def _log_transition(transition: Transition, aborted: int) -> None:
-    write = log.warning if transition.new is Health.DOWN else log.info
-    write(
-        "tunnel.transition",
-        tunnel=transition.tunnel,
-        old=transition.old.value,
-        new=transition.new.value,
-        cause=transition.cause.value,
-        sessions_aborted=aborted,
-    )
-
-
-def _log_failovers(failovers: Iterable[Failover]) -> None:
-    """One line for all forwards that made the same move: there may be ten thousand."""
-
-    def move(failover: Failover) -> tuple[str, str, str]:
-        return failover.from_tunnel, failover.to_tunnel, failover.cause.value
-
-    for (old, new, cause), group in groupby(sorted(failovers, key=move), key=move):
-        names = [failover.forward for failover in group]
-        log.warning(
-            "forward.failover",
-            from_tunnel=old,
-            to_tunnel=new,
-            cause=cause,
-            forwards=len(names),
-            names=names[:_NAMED],
-        )
+    def _count(self, decision: Decision) -> None:
+        self._transitions.update((it.tunnel, it.cause) for it in decision.transitions if it.target is None)
+        self._failovers.update((it.forward, it.from_tunnel, it.to_tunnel, it.cause.value) for it in decision.failovers)
+        self._failbacks.update((it.forward, it.from_tunnel, it.to_tunnel) for it in decision.returns)

@@ -49,10 +49,28 @@ class Event(StrEnum):
     # ---- tunnels and forwards
 
     TUNNEL_TRANSITION = "tunnel.transition"
-    """tunnel, old, new, cause, sessions_aborted. A warning when the tunnel went DOWN."""
+    """tunnel, old, new, cause, evidence, age (seconds since the first of it), sessions_aborted. A warning when DOWN."""
+
+    TARGET_TRANSITION = "target.transition"
+    """tunnel, target, old, new, cause, evidence, age: of one target behind one tunnel; the first UP is not said."""
 
     FORWARD_FAILOVER = "forward.failover"
     """from_tunnel, to_tunnel, cause, forwards (how many made this move), names (the first of them)."""
+
+    FORWARD_FAILBACK = "forward.failback"
+    """from_tunnel, to_tunnel, forwards (how many returned), names (the first of them)."""
+
+    TUNNEL_ADMIN = "tunnel.admin"
+    """tunnel, admin (what the operator wants of it), by, timeout (seconds, of a drain)."""
+
+    TUNNEL_DRILLED = "tunnel.drilled"
+    """tunnel, seconds, by: taken out on purpose."""
+
+    TUNNEL_RESTORED = "tunnel.restored"
+    """tunnel, by, early (why, if before its time): the drill is over."""
+
+    FAILBACK_ASKED = "failback.asked"
+    """name (a tunnel or a forward), by, forwards (how many moved)."""
 
     SESSIONS_ABORTED = "sessions.aborted"
     """tunnel, sessions: reset later than the tunnel's transition, as `on_tunnel_down` says."""

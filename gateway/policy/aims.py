@@ -77,7 +77,8 @@ def _aims(state: State, tunnel: TunnelState, specs: Iterable[ProbeSpec]) -> tupl
 
 def _addresses(state: State, tunnel: TunnelState, host: str) -> tuple[str, ...]:
     """The addresses of `host` that the tunnel can dial; a host of a probe may be no forward's target."""
-    known = state.through.get((tunnel.spec.name, host)) or state.addresses.get(host) or _literal(host)
+    own = state.through.get((tunnel.spec.name, host))
+    known = own if own is not None else state.addresses.get(host) or _literal(host)
     source = tunnel.spec.source_address
     if source is None:
         return known

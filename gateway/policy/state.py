@@ -120,13 +120,36 @@ def initial(forwards: tuple[ForwardSpec, ...], tunnels: tuple[TunnelSpec, ...]) 
         for ports in forward.ports
         if is_address(ports.target.host)
     }
+    layout = lay_out(forwards)
     return State(
         forwards=forwards,
-        layout=lay_out(forwards),
+        layout=layout,
         tunnels={spec.name: TunnelState(spec=spec) for spec in tunnels},
         addresses=literals,
-        table=RoutingTable(generation=0, forwards=forwards, paths={}, choices={}, addresses=literals),
+        through=_unasked(layout, tunnels),
+        table=RoutingTable(
+            generation=0,
+            forwards=forwards,
+            paths={},
+            choices={},
+            addresses=literals,
+            tunnel_addresses=_unasked(layout, tunnels),
+        ),
     )
+
+
+def _unasked(layout: Layout, tunnels: tuple[TunnelSpec, ...]) -> dict[tuple[str, str], tuple[str, ...]]:
+    """The names that are asked through a tunnel: without an address yet, and never with one from elsewhere."""
+    return {
+        (spec.name, host): ()
+        for spec in tunnels
+        if spec.dns
+        for host in (
+            *(target.host for target in layout.targets.get(spec.name, ())),
+            *(probe.host for probe in spec.health.probes or ()),
+        )
+        if not is_address(host)
+    }
 
 
 def is_address(host: str) -> bool:

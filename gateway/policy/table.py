@@ -60,10 +60,17 @@ def lost_tunnels(state: State) -> Mapping[str, frozenset[str]]:
     for interface, address in unrouted:
         gone.setdefault(address, set()).update(tunnels_of.get(interface, ()))
     lost: dict[str, frozenset[str]] = {}
+    asks_itself = frozenset(name for name, it in state.tunnels.items() if it.spec.dns)
     for host, addresses in state.addresses.items():
         blocked = [strangers[":" in address].union(gone.get(address, ())) for address in addresses]
-        if blocked and (names := blocked[0].intersection(*blocked[1:])):
+        names = blocked[0].intersection(*blocked[1:]) if blocked else _NOBODY
+        if asks_itself and host != addresses[0]:  # a name: these tunnels have addresses of their own for it
+            names -= asks_itself
+        if names:
             lost[host] = names
+    for (name, host), addresses in state.through.items():
+        if addresses and all(name in strangers[":" in it] or name in gone.get(it, ()) for it in addresses):
+            lost[host] = lost.get(host, _NOBODY) | {name}
     return lost
 
 
