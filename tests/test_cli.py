@@ -108,11 +108,27 @@ def test_a_plan_in_a_pipe_is_as_wide_as_it_needs_and_has_no_colours(tmp_path: Pa
 
 
 def test_a_warning_is_said_once(good: Path):
-    probes = 'interface = "lo"\nhealth = { probes = ["tcp://127.0.0.1:1"] }'
-    good.write_text(good.read_text().replace('interface = "lo"', probes))
+    good.write_text(f'{good.read_text()}hedge_after = "1s"\n')  # with one tunnel it comes to nothing
     done = gateway("check", good)
     assert (done.returncode, done.stderr) == (0, "")
-    assert done.stdout.count("health.probes") == 1
+    assert done.stdout.count("hedge_after") == 1
+
+
+def test_a_probe_that_may_not_be_sent_is_an_error_and_nothing_is_started(good: Path):
+    good.write_text(good.read_text().replace('"lo"', '"lo"\nhealth = { probes = ["icmp://127.0.0.1"] }'))
+    for arguments in (["check", good], ["--config", good]):
+        # No capability, and no group that may ping: a fresh namespace lets none.
+        unable = ["unshare", "--net", "setpriv", "--bounding-set=-net_raw", "--inh-caps=-net_raw"]
+        done = subprocess.run(
+            [*unable, *GATEWAY, *map(str, arguments)],
+            capture_output=True,
+            text=True,
+            timeout=DEADLINE,
+            check=False,
+            cwd=REPOSITORY,
+        )
+        assert (done.returncode, done.stdout) == (2, "")
+        assert 'health.probes: found "icmp://127.0.0.1": this process may not send it' in done.stderr
 
 
 def test_check_works_without_standard_output(good: Path):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from typing import Final
 
 from gateway.config.tables import AdminTable, ForwardDefaults, ForwardEntry, GatewayTable
 from gateway.config.tunnel_tables import HealthTable, InterfaceTunnel, ManagedTunnel
@@ -16,6 +17,9 @@ from gateway.model import (
     TunnelKind,
     TunnelSpec,
 )
+
+_RECOVERY_SHARE: Final = 0.8  # of the failing threshold: enough that a value which rests on it does not flap
+_MICRO: Final = 6  # decimal places: what durations and percentages are read to
 
 
 def gateway(table: GatewayTable) -> GatewaySpec:
@@ -38,8 +42,12 @@ def ranks(priorities: Sequence[int | None]) -> list[int]:
 
 
 def health(table: HealthTable) -> HealthSettings:
-    """`[tunnel.health]`: the same keys on both sides; the list of probes becomes a tuple."""
+    """`[tunnel.health]`: the same keys on both sides. A threshold for failure brings one for recovery with it."""
     keys = dict(table)
+    for quality in ("latency", "loss"):
+        failure = keys[f"failure_{quality}"]
+        if failure is not None and keys[f"recovery_{quality}"] is None:
+            keys[f"recovery_{quality}"] = round(failure * _RECOVERY_SHARE, _MICRO)
     return HealthSettings(**keys | {"probes": None if table.probes is None else tuple(table.probes)})
 
 
@@ -53,6 +61,9 @@ def tunnel(entry: InterfaceTunnel | ManagedTunnel, *, rank: int) -> TunnelSpec:
         source_address=entry.source_address,
         mss=entry.mss,
         failback_delay=entry.failback_delay,
+        weight=entry.weight,
+        slow_start=entry.slow_start,
+        dns=tuple(entry.dns),
         health=health(entry.health),
     )
 
@@ -86,4 +97,10 @@ def forward(entry: ForwardEntry, ports: tuple[PortMap, ...], *, every: tuple[str
         half_close_timeout=entry.half_close_timeout,
         keepalive=keepalive(entry),
         tcp_user_timeout=entry.tcp_user_timeout,
+        when_down=entry.when_down,
+        hold_timeout=entry.hold_timeout,
+        hold_max=entry.hold_max,
+        hedge_after=entry.hedge_after,
+        failback=entry.failback,
+        failback_rate=entry.failback_rate,
     )

@@ -18,8 +18,10 @@ PORT_MAX: Final = 65_535
 
 LISTEN_HOW: Final = 'a port "33000" (IPv4 and IPv6), "0.0.0.0:33000", "[::]:33000", or a range of ports "33000-33009"'
 TARGET_HOW: Final = 'a host and a port: "192.168.100.30:8080", "[2001:db8::1]:8080", "db.example.com:5432"'
+NAME_SERVER_HOW: Final = 'an IP address, or address and port: "10.0.0.53", "10.0.0.53:5353", "[2001:db8::53]:53"'
 SERVER_HOW: Final = 'a host, or host and port: "198.51.100.7", "vpn.example.com:1194", "[2001:db8::1]:1194"'
 
+_NAME_SERVER_PORT: Final = 53
 _PORTS_HOW: Final = f"ports are 1 to {PORT_MAX}"
 _HOST_MAX: Final = 253
 _LABEL: Final = re.compile(r"(?!-)[A-Za-z0-9-]{1,63}(?<!-)", re.ASCII)
@@ -88,17 +90,18 @@ def parse_target(value: object) -> Target:
 
 def parse_server(value: object) -> Server:
     """A VPN server as written, host or host:port. Raises ValueError that says what is allowed."""
-    if not isinstance(value, str):
-        raise ValueError(f"must be {SERVER_HOW}")  # noqa: TRY004 - pydantic gathers ValueErrors only
-    if value.startswith("[") and value.endswith("]"):
-        return Server(parse_host(value[1:-1]), None)
-    if ":" not in value:
-        return Server(parse_host(value), None)
-    host, ports = _split(value, SERVER_HOW)
-    first, last = _ports(ports, SERVER_HOW)
-    if host is None or first != last:
-        raise ValueError(f"must be {SERVER_HOW}")
-    return Server(parse_host(host), first)
+    return _server(value, SERVER_HOW)
+
+
+def parse_name_server(value: object) -> Endpoint:
+    """A name server as written, IP address or address:port; port 53 unless it says another.
+
+    Raises ValueError that says what is allowed.
+    """
+    server = _server(value, NAME_SERVER_HOW)
+    if is_name(server.host):
+        raise ValueError(f"nobody could be asked for the name of a name server: write {NAME_SERVER_HOW}")
+    return Endpoint(server.host, _NAME_SERVER_PORT if server.port is None else server.port)
 
 
 def parse_host(text: str) -> str:
@@ -156,6 +159,21 @@ def _address(text: str) -> IPAddress | None:
     if isinstance(address, IPv6Address) and address.ipv4_mapped is not None:
         return address.ipv4_mapped
     return address
+
+
+def _server(value: object, how: str) -> Server:
+    """A host with or without a port."""
+    if not isinstance(value, str):
+        raise ValueError(f"must be {how}")  # noqa: TRY004 - pydantic gathers ValueErrors only
+    if value.startswith("[") and value.endswith("]"):
+        return Server(parse_host(value[1:-1]), None)
+    if ":" not in value:
+        return Server(parse_host(value), None)
+    host, ports = _split(value, how)
+    first, last = _ports(ports, how)
+    if host is None or first != last:
+        raise ValueError(f"must be {how}")
+    return Server(parse_host(host), first)
 
 
 def _split(text: str, how: str) -> tuple[str | None, str]:

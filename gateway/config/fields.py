@@ -13,7 +13,7 @@ from pydantic import Field, GetCoreSchemaHandler, GetJsonSchemaHandler, PlainVal
 from pydantic.json_schema import JsonSchemaValue
 from pydantic_core import CoreSchema, core_schema
 
-from gateway.config import durations, networks, probe_urls
+from gateway.config import durations, networks, percents, probe_urls
 from gateway.config.endpoints import (
     PORT_MAX,
     Listen,
@@ -21,11 +21,12 @@ from gateway.config.endpoints import (
     Target,
     parse_address,
     parse_listen,
+    parse_name_server,
     parse_server,
     parse_target,
 )
 from gateway.config.secrets import FileRef, SecretRef, parse_ref
-from gateway.model import IPAddress, IPNetwork, ListenAddress, ProbeKind, ProbeSpec, TunnelDownAction
+from gateway.model import Endpoint, IPAddress, IPNetwork, ListenAddress, ProbeKind, ProbeSpec, TunnelDownAction
 
 DAY: Final = 86_400.0
 LONGEST: Final = 30 * DAY  # beyond it, a unit was mistaken
@@ -60,12 +61,35 @@ class Duration:
         return core_schema.no_info_plain_validator_function(self.parse)
 
     def __get_pydantic_json_schema__(self, schema: CoreSchema, handler: GetJsonSchemaHandler) -> JsonSchemaValue:
-        return {"type": "string", "pattern": durations.PATTERN, "examples": ["250ms", "5s", "1m30s"]}
+        return {"type": "string", "pattern": durations.PATTERN, "examples": ["250ms", "1.4s", "1m30s"]}
 
 
 def duration(default: float, description: str) -> Any:
     """A field for a duration: the default in seconds, shown to editors as it would be written."""
     return Field(default=default, description=description, json_schema_extra={"default": durations.render(default)})
+
+
+# ---------------------------------------------------------------- shares
+
+
+@dataclass(frozen=True, slots=True)
+class Percent:
+    """Marks a ratio (0 to 1) that is written as a percentage of at least `least`."""
+
+    least: float = 0.0
+
+    def parse(self, value: object) -> float:
+        """The ratio. Raises ValueError that says what is allowed."""
+        ratio = percents.parse(value)
+        if ratio < self.least:
+            raise ValueError(f"must be at least {percents.render(self.least)}")
+        return ratio
+
+    def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
+        return core_schema.no_info_plain_validator_function(self.parse)
+
+    def __get_pydantic_json_schema__(self, schema: CoreSchema, handler: GetJsonSchemaHandler) -> JsonSchemaValue:
+        return {"type": "string", "pattern": percents.PATTERN, "examples": ["20%", "12.5%"]}
 
 
 # ---------------------------------------------------------------- endpoints and networks
@@ -84,6 +108,11 @@ NetworkField = Annotated[
     IPNetwork,
     PlainValidator(networks.parse_network),
     WithJsonSchema({"type": "string", "examples": ["10.0.0.0/8", "2001:db8::/32"]}),
+]
+NameServerField = Annotated[
+    Endpoint,
+    PlainValidator(parse_name_server),
+    WithJsonSchema({"type": "string", "examples": ["10.0.0.53", "10.0.0.53:5353", "[2001:db8::53]"]}),
 ]
 DeviceField = Annotated[
     str,

@@ -6,11 +6,12 @@ Reading is in `document.py`; each array of the file has a module (`tunnels.py`, 
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
-from gateway.config import build, document
+from gateway.config import build, document, icmp
 from gateway.config.file_schema import DefaultsTable, File
 from gateway.config.forwards import Forwards, forwards
 from gateway.config.overlaps import overlaps
@@ -25,15 +26,18 @@ from gateway.errors import ConfigError
 from gateway.model import AdminSpec, Config, GatewaySpec, TunnelKind
 
 _ARRAYS: Final = ("tunnel", "forward")
-_NO_SOCKET: Final = "kept, but this version does not open a control socket"
 
 
 def load(
-    path: str | os.PathLike[str], *, runnable: frozenset[TunnelKind] = frozenset({TunnelKind.INTERFACE})
+    path: str | os.PathLike[str],
+    *,
+    runnable: frozenset[TunnelKind] = frozenset({TunnelKind.INTERFACE}),
+    icmp_possible: Callable[[], bool] = icmp.icmp_possible,
 ) -> Config:
     """Read and check a configuration file. `runnable` are the kinds of tunnel that this process can bring up.
 
-    Raises ConfigError with all problems, in file order. Reads the file, and the secrets that managed tunnels name.
+    Raises ConfigError with all problems, in file order. Reads the file, and the secrets that managed tunnels name;
+    where there are icmp:// probes, `icmp_possible` tells whether this process may send them.
     """
     file = os.fspath(path)
     text = document.read(file)
@@ -44,7 +48,7 @@ def load(
     misplaced = _tables(source)
     gateway = _gateway(source)
     admin = _admin(source)
-    known = tunnels(source, runnable)
+    known = tunnels(source, runnable, icmp_possible)
     rules = forwards(source, known)
     _listens(source, admin, rules)
     for name in _ARRAYS if not misplaced else ():
@@ -105,8 +109,6 @@ def _gateway(source: Source) -> GatewaySpec:
 def _admin(source: Source) -> AdminSpec:
     table = source.table("admin", AdminTable)
     spec = build.admin(table.value)
-    if spec.socket is not None:
-        source.report.warning(source.places.table("admin"), "socket", _NO_SOCKET)
     return replace(spec, listen=None) if "listen" in table.wrong_keys else spec  # what is unknown is in nobody's way
 
 

@@ -34,9 +34,10 @@ class Places:
         self._document = document
 
     def table(self, name: str) -> Place:
-        """The table `[name]`; one that is written as dotted keys stands where its parent does."""
+        """The table `[name]`; without a header of its own it stands where its first inner table does, or its parent."""
         root = name.partition(".")[0]
-        lines = self._lines.get(name) or self._lines.get(root)
+        inner = (lines for header, lines in self._lines.items() if header.startswith(f"{name}."))
+        lines = self._lines.get(name) or next(inner, None) or self._lines.get(root)
         if lines:
             line: int | None = lines[0]
         else:

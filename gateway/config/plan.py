@@ -7,21 +7,15 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Final
 
 from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
 from gateway.config import durations
-from gateway.config.endpoints import Listen, Target, is_name
-from gateway.model import Config, ForwardSpec, PortMap, TunnelDownAction, TunnelSpec
-
-_LOOPBACK: Final = "lo"
-_NO_ROUTES: Final = (
-    "routes are left to whoever brings the tunnels up: without rules for each tunnel, the kernel answers late packets "
-    "of closed sessions by the default route (docs/configuration.md, Routes)"
-)
+from gateway.config.endpoints import Listen, Target
+from gateway.config.notes import notes
+from gateway.model import Config, Failback, ForwardSpec, PortMap, TunnelDownAction, TunnelSpec
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -35,6 +29,8 @@ class TunnelRow:
     source_address: str
     mss: str
     failback_delay: str
+    weight: str
+    probes: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -47,6 +43,7 @@ class ForwardRow:
     tunnels: str
     policy: str
     on_tunnel_down: str
+    no_tunnel: str
     allow: str
     max_connections: int
 
@@ -65,7 +62,7 @@ def plan(config: Config) -> Plan:
     return Plan(
         tunnels=tuple(_tunnel(spec) for spec in sorted(config.tunnels, key=lambda spec: spec.rank)),
         forwards=tuple(map(_forward, config.forwards)),
-        notes=tuple(_notes(config)),
+        notes=tuple(notes(config)),
     )
 
 
@@ -73,7 +70,7 @@ def render(config: Config) -> RenderableType:
     """The plan as tables, with the notes below."""
     made = plan(config)
     tunnels = Table(title="Tunnels", title_justify="left")
-    for header in ("#", "tunnel", "kind", "interface", "source address", "MSS", "failback delay"):
+    for header in ("#", "tunnel", "kind", "interface", "source address", "MSS", "failback delay", "weight", "probes"):
         tunnels.add_column(header, overflow="fold")
     for tunnel in made.tunnels:
         tunnels.add_row(
@@ -84,9 +81,11 @@ def render(config: Config) -> RenderableType:
             tunnel.source_address,
             tunnel.mss,
             tunnel.failback_delay,
+            tunnel.weight,
+            Text(tunnel.probes),
         )
     forwards = Table(title="Forwards", title_justify="left")
-    for header in ("forward", "listen", "target", "tunnels", "policy", "tunnel down", "clients", "limit"):
+    for header in ("forward", "listen", "target", "tunnels", "policy", "tunnel down", "none up", "clients", "limit"):
         forwards.add_column(header, overflow="fold")
     for forward in made.forwards:
         forwards.add_row(  # Text: brackets of IPv6 addresses are not markup
@@ -96,6 +95,7 @@ def render(config: Config) -> RenderableType:
             Text(forward.tunnels),
             forward.policy,
             forward.on_tunnel_down,
+            forward.no_tunnel,
             Text(forward.allow),
             str(forward.max_connections),
         )
@@ -111,7 +111,16 @@ def _tunnel(spec: TunnelSpec) -> TunnelRow:
         source_address="kernel's choice" if spec.source_address is None else str(spec.source_address),
         mss="kernel's choice" if spec.mss is None else str(spec.mss),
         failback_delay=durations.render(spec.failback_delay),
+        weight=f"{spec.weight}, in {durations.render(spec.slow_start)}" if spec.slow_start else str(spec.weight),
+        probes=_probes(spec),
     )
+
+
+def _probes(spec: TunnelSpec) -> str:
+    probes = spec.health.probes
+    if probes is None:
+        return "targets of its forwards"
+    return ", ".join(probe.label for probe in probes) or "none"
 
 
 def _forward(spec: ForwardSpec) -> ForwardRow:
@@ -122,11 +131,23 @@ def _forward(spec: ForwardSpec) -> ForwardRow:
         listen=listen,
         target=target,
         tunnels=", ".join(spec.tunnels),
-        policy=spec.policy,
+        policy=", ".join(_policy(spec)),
         on_tunnel_down=f"{spec.on_tunnel_down} {durations.render(spec.grace)}" if grace else spec.on_tunnel_down,
+        no_tunnel=f"wait {durations.render(spec.hold_timeout)}" if spec.hold_timeout else spec.when_down,
         allow=", ".join(map(str, spec.allow)) or "all",
         max_connections=spec.max_connections,
     )
+
+
+def _policy(spec: ForwardSpec) -> Iterator[str]:
+    """How a tunnel is chosen, and what is unusual about it."""
+    yield spec.policy
+    if spec.hedge_after:
+        yield f"hedged after {durations.render(spec.hedge_after)}"
+    if spec.failback is Failback.MANUAL:
+        yield "manual failback"
+    if spec.failback_rate:
+        yield f"{spec.failback_rate:g} sessions/s moved back"
 
 
 def _ranges(ports: tuple[PortMap, ...]) -> tuple[str, str]:
@@ -136,14 +157,3 @@ def _ranges(ports: tuple[PortMap, ...]) -> tuple[str, str]:
         str(Listen(first.listen.host, first.listen.port, last.listen.port)),
         str(Target(first.target.host, first.target.port, last.target.port)),
     )
-
-
-def _notes(config: Config) -> Iterator[str]:
-    yield from config.warnings
-    names = dict.fromkeys(
-        port.target.host for forward in config.forwards for port in forward.ports if is_name(port.target.host)
-    )
-    if names:
-        yield f"the system's resolver is asked for {', '.join(names)}, outside the tunnels"
-    if any(tunnel.interface != _LOOPBACK for tunnel in config.tunnels):
-        yield _NO_ROUTES

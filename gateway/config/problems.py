@@ -15,6 +15,8 @@ _SENTENCES: Final = {
     "string_type": "must be text in quotes",
     "int_type": "must be a whole number, without quotes",
     "int_from_float": "must be a whole number",
+    "float_type": "must be a number, without quotes",
+    "finite_number": "must be a number, neither inf nor nan",
     "bool_type": "must be true or false, without quotes",
     "list_type": "must be an array, in brackets: [ ... ]",
     "model_type": "must be a table",
@@ -64,7 +66,7 @@ def troubles(error: ValidationError, model: type[BaseModel]) -> Iterator[Trouble
 
 
 def _expected(detail: ErrorDetails, path: tuple[str, ...], model: type[BaseModel]) -> str:
-    context = detail.get("ctx", {})
+    context = {key: _plain(value) for key, value in detail.get("ctx", {}).items()}
     match detail["type"]:
         case "value_error":  # our own parsers have said it already
             return str(context["error"])
@@ -76,6 +78,11 @@ def _expected(detail: ErrorDetails, path: tuple[str, ...], model: type[BaseModel
             return NAME_HOW
         case kind:
             return _SENTENCES.get(kind, detail["msg"]).format_map(context)
+
+
+def _plain(value: object) -> object:
+    """A bound as its author would write it: 0, not 0.0."""
+    return int(value) if isinstance(value, float) and value.is_integer() else value
 
 
 # ---------------------------------------------------------------- what a model says about a path into it

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Hashable, Iterable, Iterator, Sequence
 from typing import Final, NamedTuple
 
 from gateway.config import durations
 from gateway.config.places import Place
 from gateway.config.wording import shown, suggestion
-from gateway.model import GatewaySpec, KeepAlive
+from gateway.model import GatewaySpec, KeepAlive, WhenDown
 
 DRAIN_KEYS: Final = frozenset({"drain_delay", "drain_timeout"})
+HEDGE_KEYS: Final = frozenset({"hedge_after", "connect_timeout"})
+WAITING_KEYS: Final = frozenset({"when_down", "hold_timeout"})
 TIMER_KEYS: Final = frozenset({"keepalive_idle", "keepalive_interval", "keepalive_count", "tcp_user_timeout"})
 
 
@@ -42,6 +44,36 @@ def user_timeout(keepalive: KeepAlive, tcp_user_timeout: float) -> Iterator[Wron
             shown(durations.render(tcp_user_timeout)),
             f'must be at least keepalive_idle + keepalive_interval x keepalive_count = "{durations.render(least)}"',
         )
+
+
+def waiting(when_down: WhenDown, hold_timeout: float) -> Iterator[Wrong]:
+    """Clients that wait were accepted; refused ones cannot be."""
+    if hold_timeout and when_down is WhenDown.REFUSE:
+        yield Wrong(
+            "hold_timeout",
+            shown(durations.render(hold_timeout)),
+            'clients that wait need a listener, and when_down = "refuse" closes it: choose one',
+        )
+
+
+def hedge(hedge_after: float, connect_timeout: float) -> Iterator[Wrong]:
+    """A race that starts when the time is up is none."""
+    if hedge_after and hedge_after >= connect_timeout:
+        longest = durations.render(connect_timeout)
+        yield Wrong(
+            "hedge_after",
+            shown(durations.render(hedge_after)),
+            f'must be below connect_timeout = "{longest}": the second dial needs time as well',
+        )
+
+
+def twice(key: str, values: Iterable[Hashable]) -> Iterator[Wrong]:
+    """A list names each thing once."""
+    seen: set[Hashable] = set()
+    for value in values:
+        if value in seen:
+            yield Wrong(key, shown(str(value)), "is listed twice")
+        seen.add(value)
 
 
 def tunnel_names(listed: Sequence[str], known: Collection[str]) -> Iterator[Wrong]:

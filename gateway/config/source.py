@@ -27,15 +27,24 @@ class Checked(NamedTuple, Generic[Model]):
     @property
     def wrong_keys(self) -> frozenset[str]:
         """The keys of the entry itself that are wrong, or hold something that is."""
-        return frozenset(path[0] for path in self.wrong if path)
+        return _first(self.wrong)
 
 
 class Kept(NamedTuple, Generic[Model]):
-    """A table without what is wrong in it: as plain values, and as a model; and the keys that were left out."""
+    """A table without what is wrong in it: as plain values, and as a model; and the paths of what was left out."""
 
     raw: Raw
     value: Model
-    wrong_keys: frozenset[str]
+    wrong: frozenset[tuple[str, ...]]
+
+    @property
+    def wrong_keys(self) -> frozenset[str]:
+        """The keys of the table itself that are wrong, or hold something that is."""
+        return _first(self.wrong)
+
+
+def _first(paths: frozenset[tuple[str, ...]]) -> frozenset[str]:
+    return frozenset(path[0] for path in paths if path)
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +80,7 @@ class Source:
         if checked.value is not None:
             return Kept(raw, checked.value, frozenset())
         kept = without(raw, checked.wrong)
-        return Kept(kept, model.model_validate(kept), checked.wrong_keys)
+        return Kept(kept, model.model_validate(kept), checked.wrong)
 
     def array(self, name: str) -> list[tuple[Place, Any]]:
         """The entries of `[[name]]` with their places, in file order."""

@@ -25,12 +25,14 @@ from gateway.config.fields import (
 )
 from gateway.model import (
     AdminSpec,
+    Failback,
     ForwardPolicy,
     ForwardSpec,
     GatewaySpec,
     ProxyProtocol,
     ReadyWhen,
     SessionLog,
+    WhenDown,
 )
 
 _GATEWAY: Final = GatewaySpec()
@@ -95,7 +97,7 @@ class AdminTable(Table):
     socket: str | None = Field(
         default=_ADMIN.socket,
         min_length=1,
-        description="Path of the control socket. Accepted; this version does not open it.",
+        description="Path of the control socket, by which the verbs reach the gateway. Left out: the default place.",
     )
     ready: Annotated[ReadyWhen, Field(strict=False)] = Field(
         default=_ADMIN.ready, description="How many forwards must be servable for /readyz to say 200."
@@ -147,6 +149,30 @@ class ForwardDefaults(Table):
     tcp_user_timeout: Annotated[float, Duration(least=1, most=USER_TIMEOUT_LONGEST)] = duration(
         _FORWARD.tcp_user_timeout,
         "How long data may stay unacknowledged by the target. At least keepalive_idle + interval x count.",
+    )
+    when_down: Annotated[WhenDown, Field(strict=False)] = Field(
+        default=_FORWARD.when_down,
+        description="What clients meet while no tunnel is healthy: accepted and reset, or refused (nobody listens).",
+    )
+    hold_timeout: Annotated[float, Duration(least=0)] = duration(
+        _FORWARD.hold_timeout, "How long a client may wait for a healthy tunnel before it is reset; 0s: not at all."
+    )
+    hold_max: int = Field(
+        default=_FORWARD.hold_max, ge=1, description="Clients of this forward that may wait at once; more are reset."
+    )
+    hedge_after: Annotated[float, Duration(least=0)] = duration(
+        _FORWARD.hedge_after, "A dial unanswered for so long is raced on the next tunnel; 0s: never."
+    )
+    failback: Annotated[Failback, Field(strict=False)] = Field(
+        default=_FORWARD.failback,
+        description="auto: new sessions return to a better tunnel after its hold-down; manual: when the operator says.",
+    )
+    failback_rate: float = Field(
+        default=_FORWARD.failback_rate,
+        ge=0,
+        allow_inf_nan=False,
+        description="Old sessions a second moved back by a reset, the longest idle first; 0: they stay.",
+        json_schema_extra={"default": 0},
     )
 
 

@@ -14,9 +14,11 @@ from gateway.config.fields import (
     BinaryField,
     DeviceField,
     Duration,
+    NameServerField,
     NetworkField,
     OwnAddressField,
     PathField,
+    Percent,
     ProbeField,
     SecretField,
     ServerField,
@@ -33,23 +35,46 @@ MSS_LEAST: Final = 536  # what every IPv4 host takes; the kernel would go down t
 MSS_MOST: Final = 65_495
 MTU_LEAST: Final = 576
 MTU_MOST: Final = 65_535
+WEIGHT_MOST: Final = 256
 
 
 class HealthTable(Table):
     """How evidence about the tunnel is weighed."""
 
     interval: Annotated[float, Duration(least=0.05)] = duration(
-        _HEALTH.interval, "Start of one check to the start of the next."
+        _HEALTH.interval, "Start of one probe to the start of the next."
     )
     timeout: Annotated[float, Duration(least=0.01)] = duration(
-        _HEALTH.timeout, "A probe unanswered for so long has failed."
+        _HEALTH.timeout, "A probe unanswered for so long has failed. Below down_after."
     )
-    rise: int = Field(default=_HEALTH.rise, ge=1, le=100, description="Good checks in a row that make it UP again.")
-    fall: int = Field(
-        default=_HEALTH.fall,
-        ge=1,
-        le=100,
-        description="Failed probes that make it DOWN.",
+    rise: int = Field(default=_HEALTH.rise, ge=1, le=100, description="Good probes in a row that make it UP again.")
+    fall: int = Field(default=_HEALTH.fall, ge=1, le=100, description="Failed probes that it takes to make it DOWN.")
+    suspect_after: Annotated[float, Duration(least=0.01)] = duration(
+        _HEALTH.suspect_after, "A probe unanswered for so long makes the tunnel suspect: it is probed fast."
+    )
+    fast_interval: Annotated[float, Duration(least=0.01)] = duration(
+        _HEALTH.fast_interval, "Start of one probe to the start of the next while the tunnel is suspect."
+    )
+    down_after: Annotated[float, Duration(least=0.1)] = duration(
+        _HEALTH.down_after, "No sign of life for so long, and fall failed probes, make it DOWN."
+    )
+    stall_after: Annotated[float, Duration(least=1)] = duration(
+        _HEALTH.stall_after, "Packets go out and none come in for so long: a stall."
+    )
+    reliability: int = Field(
+        default=_HEALTH.reliability, ge=1, description="How many of several configured probes must pass."
+    )
+    failure_latency: Annotated[float, Duration()] | None = Field(
+        default=None, description="Answers slower than this make the tunnel suspect, and another one preferred."
+    )
+    recovery_latency: Annotated[float, Duration()] | None = Field(
+        default=None, description="Answers faster than this end that. Left out: 0.8 x failure_latency."
+    )
+    failure_loss: Annotated[float, Percent(least=0.001)] | None = Field(
+        default=None, description="More probes lost than this make the tunnel suspect, and another one preferred."
+    )
+    recovery_loss: Annotated[float, Percent()] | None = Field(
+        default=None, description="Fewer probes lost than this end that. Left out: 0.8 x failure_loss."
     )
     probes: list[ProbeField] | None = Field(
         default=None,
@@ -65,6 +90,16 @@ class TunnelCommon(Table):
     )
     failback_delay: Annotated[float, Duration(least=0)] = duration(
         _TUNNEL.failback_delay, "The hold-down: a tunnel that came back stays unused so long while another is UP."
+    )
+    weight: int = Field(
+        default=_TUNNEL.weight, ge=1, le=WEIGHT_MOST, description="Its share of a balanced forward's sessions."
+    )
+    slow_start: Annotated[float, Duration(least=0)] = duration(
+        _TUNNEL.slow_start, "Time in which the share of a tunnel that came back grows to the whole."
+    )
+    dns: list[NameServerField] = Field(
+        default_factory=list,
+        description="Name servers asked through the tunnel, and nobody else. Left out: the system's resolver.",
     )
     health: HealthTable = Field(default=HealthTable(), description="How evidence about the tunnel is weighed.")
 

@@ -2,23 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
-from gateway.config import build, managed, references
-from gateway.config.defaults import merged
+from gateway.config import build, health_rules, managed, references
+from gateway.config.defaults import Raw, merged, without
 from gateway.config.places import Place
-from gateway.config.rules import Wrong, repeated, where
+from gateway.config.rules import Wrong, repeated, twice, where
 from gateway.config.source import Source
-from gateway.config.tunnel_tables import TUNNEL_MODELS, InterfaceTunnel, ManagedTunnel, TunnelDefaults
+from gateway.config.tunnel_tables import (
+    TUNNEL_MODELS,
+    InterfaceTunnel,
+    ManagedTunnel,
+    TunnelCommon,
+    TunnelDefaults,
+)
 from gateway.config.wording import shown
 from gateway.model import TunnelKind, TunnelSpec
 
 _NOT_HERE: Final = (
     'this version starts no VPN client: use kind = "interface" with the device that your VPN client makes'
 )
-_PROBES: Final = "probes are kept, but not run by this version: the kernel's events alone tell whether the tunnel is up"
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,12 +34,12 @@ class Tunnels:
     names: tuple[str, ...]
 
 
-def tunnels(source: Source, runnable: frozenset[TunnelKind]) -> Tunnels:
-    """All tunnels of the file; what is wrong in them goes to the report."""
+def tunnels(source: Source, runnable: frozenset[TunnelKind], icmp_possible: Callable[[], bool]) -> Tunnels:
+    """All tunnels of the file; what is wrong in them goes to the report. `icmp_possible` is asked only where needed."""
     defaults = source.table("defaults.tunnel", TunnelDefaults)
     place = source.places.table("defaults.tunnel")
     references.follow(source, defaults.value, defaults.raw, place)
-    _warn(source, defaults.raw, place)
+    _judge(source, place, defaults.value, defaults.raw, defaults.wrong, icmp_possible)
 
     entries = source.array("tunnel")
     valid: list[InterfaceTunnel | ManagedTunnel] = []
@@ -42,9 +47,13 @@ def tunnels(source: Source, runnable: frozenset[TunnelKind]) -> Tunnels:
         model = _model(source, raw, place, runnable)
         if model is None:
             continue
-        _warn(source, raw, place)
-        filled = merged(defaults.raw, raw, model.model_fields) if isinstance(raw, dict) else raw
-        entry = source.checked(model, filled, place).value
+        if not isinstance(raw, dict):
+            source.checked(model, raw, place)
+            continue
+        filled = merged(defaults.raw, raw, model.model_fields)
+        checked = source.checked(model, filled, place)
+        entry = checked.value
+        _judge(source, place, entry or _rest(without(filled, checked.wrong)), raw, checked.wrong, icmp_possible)
         if entry is None:
             continue
         valid.append(entry)
@@ -81,10 +90,29 @@ def _model(
     return None
 
 
-def _warn(source: Source, raw: object, place: Place) -> None:
-    match raw:
-        case {"health": {"probes": [_, *_]}}:
-            source.report.warning(place, "health.probes", _PROBES)
+def _rest(kept: Raw) -> TunnelCommon:
+    """What is left of an entry without the keys that are wrong: enough to check the others."""
+    return TunnelCommon.model_validate({key: kept[key] for key in TunnelCommon.model_fields if key in kept})
+
+
+def _judge(
+    source: Source,
+    place: Place,
+    entry: TunnelCommon,
+    raw: Raw,
+    wrong: Collection[tuple[str, ...]],
+    icmp_possible: Callable[[], bool],
+) -> None:
+    """The rules on the keys that stand in this very table (`raw`), not in the defaults, which are checked alone."""
+    if "dns" in raw:
+        source.broken(place, twice("dns", entry.dns))
+    written = raw.get("health")
+    if isinstance(written, dict):
+        bad = {path[1] for path in wrong if path[:1] == ("health",) and len(path) > 1}
+        source.broken(place, health_rules.broken(entry.health, written, bad))
+        source.broken(place, health_rules.impossible(entry.health, written, icmp_possible))
+        for vain in health_rules.vain(entry.health, written, bad):
+            source.report.warning(place, vain.key, vain.expected)
 
 
 def _repeated(entries: list[tuple[Place, Any]], names: list[tuple[Place, str]]) -> Iterator[tuple[Place, Wrong]]:

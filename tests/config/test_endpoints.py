@@ -101,6 +101,26 @@ def test_server(value, server):
     assert endpoints.parse_server(value) == server
 
 
+@pytest.mark.parametrize(
+    ("value", "server"),
+    [
+        ("10.0.0.53", Endpoint("10.0.0.53", 53)),
+        ("10.0.0.53:5353", Endpoint("10.0.0.53", 5353)),
+        ("[2001:DB8::53]", Endpoint("2001:db8::53", 53)),
+        ("[2001:db8::53]:5353", Endpoint("2001:db8::53", 5353)),
+        ("[::ffff:10.0.0.53]", Endpoint("10.0.0.53", 53)),
+    ],
+)
+def test_name_server(value, server):
+    assert endpoints.parse_name_server(value) == server
+
+
+@pytest.mark.parametrize("value", ["ns.example.com", "ns.example.com:53", "2001:db8::53", "10.0.0.53:", "", "::", 53])
+def test_no_name_server(value):
+    with pytest.raises(ValueError, match=r"10\.0\.0\.53|host name"):
+        endpoints.parse_name_server(value)
+
+
 @given(st.none() | ADDRESSES, RANGES)
 def test_a_listen_address_is_read_as_it_is_shown(host, ports):
     shown = str(Listen(host, *ports)).removeprefix("*:")

@@ -42,6 +42,11 @@ def test_a_table_that_is_part_of_another_stands_there():
     assert places("\ndefaults = {}").table("defaults") == Place("[defaults]", 2)
 
 
+def test_a_table_that_has_only_tables_inside_stands_where_the_first_of_them_does():
+    text = "\n[defaults.tunnel.health]\nrise = 1\n[defaults.forward]\n"
+    assert places(text).table("defaults.tunnel") == Place("[defaults.tunnel]", 2)
+
+
 def test_a_table_that_is_not_there_has_no_line():
     assert places("").table("admin") == Place("[admin]")
 
