@@ -10,7 +10,7 @@ from typing import Final
 from gateway.model import Cause, Choice, Health, Path, RoutingTable
 from gateway.policy.layout import Group, Key
 from gateway.policy.selection import Standing, choose, unheld
-from gateway.policy.state import State, TunnelState
+from gateway.policy.state import State, TunnelState, is_address
 
 _NOBODY: Final[frozenset[str]] = frozenset()
 
@@ -64,7 +64,7 @@ def lost_tunnels(state: State) -> Mapping[str, frozenset[str]]:
     for host, addresses in state.addresses.items():
         blocked = [strangers[":" in address].union(gone.get(address, ())) for address in addresses]
         names = blocked[0].intersection(*blocked[1:]) if blocked else _NOBODY
-        if asks_itself and host != addresses[0]:  # a name: these tunnels have addresses of their own for it
+        if names and asks_itself and not is_address(host):  # they have addresses of their own for it
             names -= asks_itself
         if names:
             lost[host] = names
