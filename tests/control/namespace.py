@@ -34,10 +34,15 @@ def in_namespace(scenario: Callable[[], Coroutine[None, None, None]]) -> None:
         thread.submit(_enter_and_run, scenario).result()
 
 
-def _enter_and_run(scenario: Callable[[], Coroutine[None, None, None]]) -> None:
+def enter_namespace() -> None:
+    """Put the calling thread into a fresh namespace, for good, with `lo` up."""
     if _libc.unshare(_CLONE_NEWNET) != 0:
         raise OSError(ctypes.get_errno(), "unshare")
     ip("link set lo up")
+
+
+def _enter_and_run(scenario: Callable[[], Coroutine[None, None, None]]) -> None:
+    enter_namespace()
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         runner.run(scenario())
 
