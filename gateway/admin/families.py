@@ -1,7 +1,7 @@
 """Which series a scrape shows: the gateway's facts as metric families, in the order of docs/metrics.md.
 
 A series appears when it is first non-zero. The exceptions are those whose zero is the news (a tunnel that never came
-up, a reload that failed) and the few without labels that say how the gateway is.
+up, a target that does not answer, a reload that failed) and the few without labels that say how the gateway is.
 
 Labels come from the configuration and from closed enums, never from clients.
 """
@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from itertools import accumulate, chain
+from itertools import chain
 
 from prometheus_client.metrics_core import (
     CounterMetricFamily,
@@ -19,11 +19,11 @@ from prometheus_client.metrics_core import (
     InfoMetricFamily,
     Metric,
 )
-from prometheus_client.utils import floatToGoString
 
-from gateway.admin.samples import Entry, PacedSamples
-from gateway.admin.stats import HistogramView, StatsView
-from gateway.model import ControlView, Health
+from gateway.admin.once import Once
+from gateway.admin.samples import Entry, HistogramEntry, PacedHistograms, PacedSamples
+from gateway.admin.stats import ProbeStatsView, StatsView
+from gateway.model import AdminState, ControlView, Doubt, Health
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -36,10 +36,13 @@ class ReloadFacts:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Facts:
-    """Everything one scrape shows, taken at one moment. `lag` is in seconds."""
+    """Everything one scrape shows, taken at one moment. `lag` is in seconds; `now` is monotonic, as in the view."""
 
     stats: StatsView
     view: ControlView
+    probes: ProbeStatsView
+    once: Once
+    now: float
     reload: ReloadFacts
     lag: float
     draining: bool
@@ -51,6 +54,8 @@ def families(facts: Facts, *, version: str, environment: str) -> Iterator[Metric
     yield from _of_dials(facts.stats)
     yield from _of_forwards(facts.view, facts.stats)
     yield from _of_tunnels(facts.view)
+    yield from _of_doubts_and_returns(facts.view, facts.once, facts.now)
+    yield from _of_probes(facts.view, facts.probes)
     yield from _of_the_gateway(facts)
     about = {"version": version, "environment": environment}
     yield InfoMetricFamily("gateway_build", "Version and environment of this gateway; always 1.", value=about)
@@ -73,6 +78,13 @@ def _of_connections(stats: StatsView) -> Iterator[Metric]:
         ("forward", "reason"),
         stats.closed.items(),
     )
+    yield from _gauge("gateway_connections_held", "Clients that wait for a tunnel, now.", ("forward",), _held(stats))
+    yield from _counter(
+        "gateway_holds_total",
+        "Clients that waited for a tunnel, by what became of it.",
+        ("forward", "result"),
+        stats.holds.items(),
+    )
     yield from _counter(
         "gateway_bytes_total",
         "Bytes relayed.",
@@ -82,19 +94,23 @@ def _of_connections(stats: StatsView) -> Iterator[Metric]:
 
 
 def _of_dials(stats: StatsView) -> Iterator[Metric]:
-    histograms = [(tunnel, seen) for tunnel, seen in stats.connect_seconds.items() if any(seen.counts)]
-    if histograms:
-        family = HistogramMetricFamily(
-            "gateway_connect_duration_seconds", "How long dials that worked took.", labels=["tunnel"]
-        )
-        for tunnel, seen in histograms:
-            family.add_metric([tunnel], _buckets(seen), seen.total)
-        yield family
+    yield from _histogram(
+        "gateway_connect_duration_seconds",
+        "How long dials that worked took.",
+        ("tunnel",),
+        (((tunnel,), seen) for tunnel, seen in stats.connect_seconds.items()),
+    )
     yield from _counter(
         "gateway_connect_failures_total",
         "Failed dials, by why they failed.",
         ("forward", "tunnel", "reason"),
         stats.dial_failures.items(),
+    )
+    yield from _counter(
+        "gateway_hedges_total",
+        "Second dials raced against an unanswered first one, by what came of it.",
+        ("forward", "result"),
+        stats.hedges.items(),
     )
 
 
@@ -110,6 +126,19 @@ def _of_forwards(view: ControlView, stats: StatsView) -> Iterator[Metric]:
         "Times that new sessions of the forward moved from one tunnel to another.",
         ("forward", "from_tunnel", "to_tunnel", "cause"),
         view.failovers.items(),
+    )
+    if view.failover_seconds is not None:
+        yield from _histogram(
+            "gateway_failover_duration_seconds",
+            "From the first evidence against the old tunnel to the first successful connect on the new one.",
+            (),
+            [((), view.failover_seconds)],
+        )
+    yield from _counter(
+        "gateway_failbacks_total",
+        "Times that new sessions of the forward returned to a better tunnel.",
+        ("forward", "from_tunnel", "to_tunnel"),
+        view.failbacks.items(),
     )
     yield from _counter(
         "gateway_last_resort_dials_total",
@@ -137,6 +166,84 @@ def _of_tunnels(view: ControlView) -> Iterator[Metric]:
         "Changes of the tunnel's health, by cause.",
         ("tunnel", "cause"),
         view.transitions.items(),
+    )
+    yield from _gauge(
+        "gateway_tunnel_admin_state",
+        "1 for what the operator wants of the tunnel, 0 for each that it could be.",
+        ("tunnel", "state"),
+        [((tunnel.name, state), tunnel.admin is state) for tunnel in view.tunnels for state in AdminState],
+    )
+    yield from _gauge(
+        "gateway_tunnel_rtt_seconds",
+        "Round trip through the tunnel, smoothed.",
+        ("tunnel",),
+        [((tunnel.name,), tunnel.rtt) for tunnel in view.tunnels if tunnel.rtt is not None],
+    )
+    yield from _gauge(
+        "gateway_tunnel_loss_ratio",
+        "Part of the latest probes that was not answered.",
+        ("tunnel",),
+        [((tunnel.name,), tunnel.loss) for tunnel in view.tunnels if tunnel.loss is not None],
+    )
+    yield from _gauge(
+        "gateway_tunnel_mss_clamp",
+        "Bytes that segments are clamped to, because larger ones vanish in the tunnel.",
+        ("tunnel",),
+        [((tunnel.name,), tunnel.mss) for tunnel in view.tunnels if tunnel.mss is not None],
+    )
+
+
+def _of_doubts_and_returns(view: ControlView, once: Once, now: float) -> Iterator[Metric]:
+    yield from _gauge(
+        "gateway_tunnel_suspect",
+        "1 while there is this doubt about an UP tunnel, 0 after it.",
+        ("tunnel", "doubt"),
+        [
+            ((tunnel.name, doubt), doubt in tunnel.doubts)
+            for tunnel in view.tunnels
+            for doubt in Doubt
+            if (tunnel.name, doubt) in once.doubted
+        ],
+    )
+    yield from _gauge(
+        "gateway_tunnel_hold_down_seconds",
+        "What is left of the tunnel's hold-down, in which another that is UP is preferred; 0 when it is over.",
+        ("tunnel",),
+        [
+            ((tunnel.name,), 0.0 if tunnel.hold_until is None else max(0.0, tunnel.hold_until - now))
+            for tunnel in view.tunnels
+            if tunnel.name in once.held
+        ],
+    )
+    yield from _gauge(
+        "gateway_tunnel_flaps",
+        "Falls of the tunnel that still count against it: each doubles its hold-down.",
+        ("tunnel",),
+        [((tunnel.name,), tunnel.flaps) for tunnel in view.tunnels if tunnel.name in once.flapped],
+    )
+
+
+def _of_probes(view: ControlView, probes: ProbeStatsView) -> Iterator[Metric]:
+    yield from _histogram(
+        "gateway_probe_duration_seconds",
+        "How long answers to probes took.",
+        ("tunnel", "probe"),
+        probes.durations.items(),
+    )
+    yield from _counter(
+        "gateway_probe_failures_total", "Probes that failed.", ("tunnel", "probe"), probes.failures.items()
+    )
+    yield from _gauge(
+        "gateway_target_reachable",
+        "1 if the target answers through the tunnel, 0 if it does not.",
+        ("tunnel", "target"),
+        _reachable(view),
+    )
+    yield from _gauge(
+        "gateway_certificate_expiry_timestamp_seconds",
+        "When the certificate that the probe was last shown expires, as Unix time.",
+        ("tunnel", "certificate"),
+        list(probes.expiries.items()),
     )
 
 
@@ -176,10 +283,10 @@ def _active(stats: StatsView) -> list[Entry]:
 
 
 def _active_tunnels(view: ControlView) -> list[Entry]:
-    """The tunnel that each forward uses, with the zeros of those that it used: failovers tell of those."""
+    """The tunnel that each forward uses, with the zeros of those that it used: its moves tell of those."""
     names = {tunnel.name for tunnel in view.tunnels}
     used: dict[str, dict[str, None]] = {}
-    for name, from_tunnel, to_tunnel, _ in view.failovers:
+    for name, from_tunnel, to_tunnel, *_ in chain(view.failovers, view.failbacks):
         used.setdefault(name, {}).update(dict.fromkeys((from_tunnel, to_tunnel)))
     entries: list[Entry] = []
     for forward in view.forwards:
@@ -197,10 +304,26 @@ def _directed(relayed: Mapping[tuple[str, str], int], direction: str) -> Iterato
     return (((forward, tunnel, direction), count) for (forward, tunnel), count in relayed.items())
 
 
-def _buckets(seen: HistogramView) -> list[tuple[str, float]]:
-    """Cumulative, as Prometheus wants them, the last one for everything."""
-    bounds = [*map(floatToGoString, seen.bounds), "+Inf"]
-    return list(zip(bounds, accumulate(seen.counts), strict=True))
+def _held(stats: StatsView) -> list[Entry]:
+    """Clients that wait, with the zeros of forwards whose clients once did: how that ended tells of those."""
+    ever = dict.fromkeys(
+        chain(
+            (forward for forward, count in stats.held.items() if count),
+            (forward for (forward, _), count in stats.holds.items() if count),
+        )
+    )
+    return [((forward,), stats.held.get(forward, 0)) for forward in ever]
+
+
+def _reachable(view: ControlView) -> list[Entry]:
+    """By tunnel and target; where several probes ask the same target, one that is answered is enough."""
+    found: dict[tuple[str, ...], bool] = {}
+    for tunnel in view.tunnels:
+        for probe in tunnel.probes:
+            if probe.target is not None and probe.health is not Health.UNKNOWN:
+                key = (tunnel.name, str(probe.target))
+                found[key] = found.get(key, False) or probe.health is Health.UP
+    return list(found.items())
 
 
 # ---------------------------------------------------------------- from entries to families
@@ -212,6 +335,15 @@ def _counter(name: str, says: str, labels: tuple[str, ...], entries: Iterable[En
     if found:
         family = CounterMetricFamily(name, says)
         PacedSamples(name, labels, found).become_those_of(family)
+        yield family
+
+
+def _histogram(name: str, says: str, labels: tuple[str, ...], entries: Iterable[HistogramEntry]) -> Iterator[Metric]:
+    """The family of those histograms that have observed anything; nothing when none has."""
+    found = [entry for entry in entries if any(entry[1].counts)]
+    if found:
+        family = HistogramMetricFamily(name, says)
+        PacedHistograms(name, labels, found).become_those_of(family)
         yield family
 
 

@@ -1,13 +1,14 @@
 """What Prometheus reads: from the gateway's facts to the text of a scrape.
 
-Nothing is counted here. The data plane counts in plain integers, the controller keeps its view; a scrape takes one
-copy of both (`Facts`, on the loop's thread) and renders it in a worker thread, for with 10,000 forwards the text has
-100,000 lines. `families` says which series there are.
+Nothing is counted here. The data plane and the prober count in plain integers, the controller keeps its view; a scrape
+takes one copy of each (`Facts`, on the loop's thread) and renders it in a worker thread, for with 10,000 forwards the
+text has 100,000 lines. `families` says which series there are, `once` which must not vanish.
 """
 
 from __future__ import annotations
 
 import gzip
+import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
@@ -18,19 +19,25 @@ from prometheus_client.process_collector import ProcessCollector
 from prometheus_client.registry import Collector
 
 from gateway.admin.families import Facts, ReloadFacts, families
-from gateway.admin.stats import StatsView
+from gateway.admin.once import Once
+from gateway.admin.stats import NothingProbed, ProbeStatsView, StatsView
 from gateway.model import ControlView
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Sources:
-    """Where the facts come from. Called on the event loop's thread, once a scrape each; none may block."""
+    """Where the facts come from. Called on the event loop's thread, once a scrape each; none may block.
+
+    `clock` is monotonic, the one of the view.
+    """
 
     stats: Callable[[], StatsView]
     view: Callable[[], ControlView]
     reload: Callable[[], ReloadFacts]
     lag: Callable[[], float]
     draining: Callable[[], bool]
+    probes: Callable[[], ProbeStatsView] = NothingProbed
+    clock: Callable[[], float] = time.monotonic
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,14 +56,20 @@ class Metrics:
         self._sources = sources
         self._version = version
         self._environment = environment
+        self._once = Once()
         self._process = ProcessCollector(registry=None)
 
     def gather(self) -> Facts:
         """The facts of now. On the event loop's thread only."""
         sources = self._sources
+        view = sources.view()
+        self._once = self._once.and_now(view)
         return Facts(
             stats=sources.stats(),
-            view=sources.view(),
+            view=view,
+            probes=sources.probes(),
+            once=self._once,
+            now=sources.clock(),
             reload=sources.reload(),
             lag=sources.lag(),
             draining=sources.draining(),

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import assert_never
 
+from gateway.admin.describe import age, left, seconds
 from gateway.model import ControlView, ForwardView, ReadyWhen, TunnelView
 
 
@@ -76,13 +77,15 @@ def _forward(forward: ForwardView) -> dict[str, object]:
 
 
 def _tunnel(tunnel: TunnelView, now: float) -> dict[str, object]:
-    held = None if tunnel.hold_until is None or tunnel.hold_until <= now else round(tunnel.hold_until - now, 1)
     return {
         "name": tunnel.name,
         "kind": tunnel.kind,
         "health": tunnel.health,
         "admin": tunnel.admin,
         "cause": tunnel.cause,
-        "since_seconds": round(now - tunnel.since, 1),
-        "held_for_seconds": held,
+        "since_seconds": seconds(now - tunnel.since),
+        "evidence": tunnel.evidence,
+        "doubts": [doubt.value for doubt in tunnel.doubts],
+        "alive_seconds": age(tunnel.alive_at, now),
+        "held_for_seconds": left(tunnel.hold_until, now),
     }

@@ -1,15 +1,16 @@
-"""What the metrics read of the data plane: its `Stats`, by shape.
+"""What admin reads of the data plane and of the prober: their statistics, by shape.
 
-admin and dataplane do not import each other, so the shape is said here again; mypy compares the two where app
+admin and the others do not import each other, so the shape is said here again; mypy compares the two where app
 joins them. Properties, because frozen values have no settable attributes.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Protocol
 
-from gateway.model import CloseReason, ConnectResult, DialFailure
+from gateway.model import CloseReason, ConnectResult, DialFailure, HedgeResult, HoldResult
 
 
 class HistogramView(Protocol):
@@ -64,5 +65,46 @@ class StatsView(Protocol):
         """How long dials that worked took, by tunnel."""
 
     @property
+    def held(self) -> Mapping[str, int]:
+        """Clients that wait for a tunnel now, by forward."""
+
+    @property
+    def holds(self) -> Mapping[tuple[str, HoldResult], int]:
+        """Clients that waited for a tunnel, by (forward, what became of the wait)."""
+
+    @property
+    def hedges(self) -> Mapping[tuple[str, HedgeResult], int]:
+        """Second dials raced against a first one, by (forward, what came of it)."""
+
+    @property
     def accept_pauses(self) -> int:
         """Times that accepting paused for want of descriptors or memory."""
+
+    @property
+    def sessions(self) -> int:
+        """Sessions now, established or being dialled."""
+
+
+class ProbeStatsView(Protocol):
+    """An immutable copy of what the prober counted since it started. A label is a probe's URL as it was written."""
+
+    @property
+    def durations(self) -> Mapping[tuple[str, str], HistogramView]:
+        """How long probes that were answered took, by (tunnel, label)."""
+
+    @property
+    def failures(self) -> Mapping[tuple[str, str], int]:
+        """Probes that failed, by (tunnel, label)."""
+
+    @property
+    def expiries(self) -> Mapping[tuple[str, str], float]:
+        """When the certificate last seen expires, Unix seconds, by (tunnel, label)."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NothingProbed:
+    """The statistics of a prober that has not probed."""
+
+    durations: Mapping[tuple[str, str], HistogramView] = field(default_factory=dict)
+    failures: Mapping[tuple[str, str], int] = field(default_factory=dict)
+    expiries: Mapping[tuple[str, str], float] = field(default_factory=dict)

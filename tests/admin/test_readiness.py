@@ -53,7 +53,8 @@ def test_the_body_tells_each_forward_and_each_tunnel_and_is_json():
     assert body["forwards"] == [
         {"name": "hello", "active": None, "servable": False, "why": {"zone-a": "down: probes"}},
     ]
-    common = {"kind": "interface", "admin": "enabled", "since_seconds": 60.0}
+    common = {"kind": "interface", "admin": "enabled", "since_seconds": 60.0, "doubts": [], "alive_seconds": None}
+    common |= {"evidence": ""}
     assert body["tunnels"] == [
         {"name": "zone-a", "health": "down", "cause": "probes", "held_for_seconds": None, **common},
         {"name": "zone-b", "health": "up", "cause": "first_good", "held_for_seconds": 5.2, **common},

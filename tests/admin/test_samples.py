@@ -1,10 +1,11 @@
 """Samples are made while they are asked for, and give the interpreter's lock away in between."""
 
 from prometheus_client.exposition import generate_latest
-from prometheus_client.metrics_core import GaugeMetricFamily
+from prometheus_client.metrics_core import GaugeMetricFamily, HistogramMetricFamily
 
 from gateway.admin import samples
-from gateway.admin.samples import PacedSamples
+from gateway.admin.samples import PacedHistograms, PacedSamples
+from gateway.dataplane.messages import Histogram
 
 ENTRIES = [((f"forward-{number}",), number) for number in range(1000)]
 
@@ -45,3 +46,19 @@ def test_the_encoder_writes_them_all():
     lines = generate_latest(One()).decode().splitlines()
     assert lines[0] == "# HELP gateway_x X."
     assert len(lines) == 2 + len(ENTRIES)
+
+
+def test_histograms_are_those_that_the_library_would_make():
+    seen = Histogram(bounds=(0.01, 0.1), counts=(5, 0, 2), total=4.5)
+    theirs = HistogramMetricFamily("gateway_x", "X.", labels=["tunnel"])
+    theirs.add_metric(["zone-a"], [("0.01", 5), ("0.1", 5), ("+Inf", 7)], 4.5)
+    ours = PacedHistograms("gateway_x", ("tunnel",), [(("zone-a",), seen)])
+    assert [(s.name, s.labels, s.value) for s in ours] == [(s.name, s.labels, s.value) for s in theirs.samples]
+
+
+def test_histograms_are_paced_too(monkeypatch):
+    recorder = Recorder()
+    monkeypatch.setattr(samples, "time", recorder)
+    seen = Histogram(bounds=(0.01, 0.1), counts=(5, 0, 2), total=4.5)
+    assert len(list(PacedHistograms("gateway_x", ("n",), [((str(n),), seen) for n in range(100)]))) == 500
+    assert len(recorder.naps) == 3

@@ -1,6 +1,6 @@
 """The shapes that admin reads are those that the data plane gives."""
 
-from gateway.admin.stats import HistogramView, StatsView
+from gateway.admin.stats import HistogramView, NothingProbed, ProbeStatsView, StatsView
 from gateway.dataplane.messages import Histogram, Stats
 
 
@@ -14,3 +14,7 @@ def test_stats_have_all_that_is_read():
 
 def test_histograms_have_all_that_is_read():
     assert members(HistogramView) <= set(Histogram.__dataclass_fields__)
+
+
+def test_a_prober_that_has_not_probed_has_all_that_is_read():
+    assert members(ProbeStatsView) == set(NothingProbed.__dataclass_fields__)

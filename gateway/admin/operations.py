@@ -1,0 +1,41 @@
+"""What an operator may ask of a running gateway, as the control socket needs it. The controller's side fulfils it."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+from gateway.model import AdminState, DrillReport, TunnelView
+
+
+class Operations(Protocol):
+    """Each call is carried out when it returns. `by` says who asked, for the log: "uid 0, pid 123".
+
+    Raises UnknownNameError for a name that nobody has, RefusedError for what would do harm or is under way already;
+    then nothing was changed.
+    """
+
+    async def set_admin(
+        self,
+        tunnel: str,
+        admin: AdminState,
+        *,
+        timeout: float | None,  # noqa: ASYNC109 - not of this call, but of the drain that it begins
+        by: str,
+    ) -> TunnelView:
+        """Make the admin state of `tunnel` so; the tunnel as it is then.
+
+        DISABLED resets its sessions at once. DRAINING lets them end, for `timeout` seconds at most (None: as long as
+        the gateway's own drain may take), and becomes DISABLED. Other states ignore `timeout`.
+        """
+        ...
+
+    async def failback(self, name: str, *, by: str) -> tuple[str, ...]:
+        """End the hold-down of the tunnel `name`, or have the forward `name` take its best tunnel again.
+
+        Returns the forwards whose new sessions have moved by that.
+        """
+        ...
+
+    async def drill(self, tunnel: str, *, seconds: float, by: str) -> DrillReport:
+        """Take `tunnel` out for `seconds`, watch its forwards recover elsewhere, give it back. Returns at the end."""
+        ...
