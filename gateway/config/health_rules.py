@@ -36,6 +36,9 @@ _ORDERS: Final = (
         "recovery_loss", "failure_loss", "recovery is the better value of the two", equal=True, render=percents.render
     ),
 )
+_LARGE: Final = 1000
+"""Bytes of payload from which on an echo request measures the path MTU, and does not speak for the tunnel's life."""
+
 _PARTNERS: Final = (("recovery_latency", "failure_latency"), ("recovery_loss", "failure_loss"))
 
 
@@ -54,13 +57,19 @@ def broken(table: HealthTable, written: Collection[str], wrong: Collection[str])
     if concerns("probes"):
         yield from _repeated(table.probes or ())
     if concerns("reliability", "probes") and table.probes is not None:
-        yield from _reliable(table.reliability, len(table.probes))
+        yield from _reliable(table.reliability, len(_vital(table.probes)))
 
 
 def vain(table: HealthTable, written: Collection[str], wrong: Collection[str]) -> Iterator[Wrong]:
     """What is written here, is right, and comes to nothing: for a warning."""
     if "reliability" in written and "probes" not in wrong and table.probes is None and table.reliability > 1:
         yield Wrong("health.reliability", None, "comes to nothing: it counts configured probes, and there are none")
+    if "probes" in written and table.probes and not _vital(table.probes):
+        yield Wrong(
+            "health.probes",
+            None,
+            "none of them tells whether the tunnel is alive: large echo requests are only compared with other probes",
+        )
     if "failure_latency" in written and "timeout" not in wrong and table.failure_latency is not None:
         longest = durations.render(table.timeout)
         if table.failure_latency >= table.timeout:
@@ -103,7 +112,12 @@ def _repeated(probes: Sequence[ProbeSpec]) -> Iterator[Wrong]:
             yield Wrong("health.probes", shown(probe.label), same)
 
 
+def _vital(probes: Sequence[ProbeSpec]) -> list[ProbeSpec]:
+    """Those that speak for the tunnel's life."""
+    return [probe for probe in probes if probe.kind is not ProbeKind.ICMP or probe.size < _LARGE]
+
+
 def _reliable(reliability: int, probes: int) -> Iterator[Wrong]:
     if reliability > max(probes, 1):
-        there = f"only {probes} are listed" if probes else "none is listed"
+        there = f"only {probes} can be counted" if probes else "none can be counted"
         yield Wrong("health.reliability", str(reliability), f"so many probes must pass, and {there}")

@@ -5,10 +5,13 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from gateway.config import build, health_rules, percents
 from gateway.config.tunnel_tables import HealthTable
 from gateway.model import HealthSettings
+from gateway.policy import check
 
 ICMP = {"probes": ["tcp://10.0.0.1:80", "icmp://10.0.0.1"]}
 
@@ -23,6 +26,9 @@ def table(keys: dict[str, Any]) -> HealthTable:
         ({"reliability": 2}, ["health.reliability"]),
         ({"reliability": 1}, []),
         ({"reliability": 2, "probes": ["tcp://a:1", "tcp://b:1"]}, []),
+        ({"probes": ["icmp://a#size=1400"]}, ["health.probes"]),
+        ({"probes": ["icmp://a#size=1400", "icmp://a"]}, []),
+        ({"probes": []}, []),
         ({"failure_latency": "800ms"}, ["health.failure_latency"]),
         ({"failure_latency": "799ms"}, []),
         ({"failure_latency": "1s", "timeout": "1.2s"}, []),
@@ -31,7 +37,16 @@ def table(keys: dict[str, Any]) -> HealthTable:
 def test_what_comes_to_nothing_is_worth_a_warning(keys, expected):
     found = list(health_rules.vain(table(keys), keys, ()))
     assert [wrong.key for wrong in found] == expected
-    assert all("comes to nothing" in wrong.expected for wrong in found)
+
+
+@given(st.integers(0, 65_507))
+def test_reliability_counts_what_the_verdict_counts(size):
+    label = f"icmp://a#size={size}"
+    keys = {"probes": [label, "tcp://a:1"], "reliability": 2}
+    made = table(keys)
+    assert made.probes is not None
+    refused = [wrong.key for wrong in health_rules.broken(made, keys, ())] == ["health.reliability"]
+    assert refused is check.is_large(made.probes[0])
 
 
 def test_what_stands_elsewhere_is_judged_there():

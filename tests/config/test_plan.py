@@ -56,8 +56,7 @@ def test_ranges_are_one_row():
 
 def test_what_is_probed_and_who_gets_how_much():
     (many,) = plan(good(HERE / "valid/everything.toml")).tunnels
-    assert many.weight == "3, in 30s"
-    assert many.probes.startswith("tcp://192.168.100.30:8080, tls://Directory.example.com:636, ")
+    assert (many.weight, many.probes) == ("3, in 30s", "7")
     _, none = plan(good(HERE / "valid/halves.toml")).tunnels
     assert (none.weight, none.probes) == ("2", "none")
     (usual,) = plan(good(HERE / "valid/smallest.toml")).tunnels
@@ -77,5 +76,4 @@ def test_warnings_of_the_file_are_notes():
 def test_the_tables_show_brackets_as_they_are():
     text = shown(HERE / "valid/everything.toml")
     assert "[::1]:33000" in text
-    assert "http://192.168.100.31/health?full=1#status=204" in text
     assert "note: " in text
