@@ -20,6 +20,7 @@ LATE: Final = 0.25  # seconds by which a loop may be late without anybody being 
 async def patience(seconds: float) -> AsyncIterator[None]:
     """Cancel the body after `seconds`, and raise TimeoutError then; later, while the loop is late."""
     loop = asyncio.get_running_loop()
+    timer: asyncio.TimerHandle
     async with asyncio.timeout(None) as scope:
 
         def wait(delay: float) -> asyncio.TimerHandle:
