@@ -16,9 +16,10 @@ import structlog
 from gateway.control.controller import Controller
 from gateway.control.drill import Dial, Drill
 from gateway.errors import RefusedError, UnknownNameError
-from gateway.model import AdminState, DrillReport, TunnelView
+from gateway.model import AdminState, DrillReport, ForwardSpec, TunnelView
 from gateway.observe.events import Event
 from gateway.policy.evidence import Intent, ReturnNow
+from gateway.policy.state import State
 
 log = structlog.get_logger()
 
@@ -73,10 +74,10 @@ class Operator:
         forwards = {forward.name for forward in state.forwards}
         if name not in forwards and name not in state.tunnels:
             raise UnknownNameError(_unknown("tunnel or forward", name, [*state.tunnels, *forwards]))
-        manual = {forward.name for forward in state.forwards if name in forward.tunnels} & state.layout.manual
+        waiting = {forward.name for forward in state.forwards if _waits_for(name, forward, state)}
         wanted = ReturnNow(
             tunnels=frozenset({name} & state.tunnels.keys()),
-            forwards=frozenset(manual | ({name} & forwards)),
+            forwards=frozenset(waiting | ({name} & forwards)),
         )
         outcome = await self._controller.tell(wanted)
         moved = tuple(it.forward for it in outcome.decision.returns)
@@ -104,6 +105,14 @@ class Operator:
         if found is None:
             raise UnknownNameError(_unknown("tunnel", name, [it.name for it in tunnels]))
         return found
+
+
+def _waits_for(tunnel: str, forward: ForwardSpec, state: State) -> bool:
+    """Whether `forward`, with manual failback, is on a tunnel that comes after `tunnel` in its order."""
+    stays = state.sticky.get(forward.name)
+    if stays is None or tunnel not in forward.tunnels:
+        return False
+    return forward.tunnels.index(tunnel) < forward.tunnels.index(stays)
 
 
 def _unknown(what: str, name: str, known: list[str]) -> str:

@@ -2,15 +2,18 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from dataclasses import replace
 
 import pytest
 from structlog.testing import capture_logs
 
 from gateway.control.controller import Controller
 from gateway.model import (
+    AdminState,
     Cause,
+    CloseReason,
     Endpoint,
     ForwardSpec,
     Health,
@@ -24,7 +27,8 @@ from gateway.model import (
     TunnelKind,
     TunnelSpec,
 )
-from gateway.policy.evidence import KernelSeen, NamesSeen, Verdict
+from gateway.policy.evidence import Connected, Intent, KernelSeen, NamesSeen, TimePassed, Verdict
+from tests.control.hands import RecordingHands
 
 DEADLINE = 5.0  # seconds
 TARGET = Endpoint("192.168.100.30", 8080)
@@ -32,7 +36,10 @@ GOOD = LinkFacts(index=7, up=True, carrier=True, mtu=1500, addresses=("10.71.1.2
 DOWN = LinkFacts(index=7, up=False, carrier=False, mtu=1500, addresses=("10.71.1.2",))
 TUNNELS = tuple(
     TunnelSpec(
-        name=name, kind=TunnelKind.INTERFACE, interface=f"tun-{name}", health=HealthSettings(interval=1.0, rise=2, probes=())
+        name=name,
+        kind=TunnelKind.INTERFACE,
+        interface=f"tun-{name}",
+        health=HealthSettings(interval=1.0, rise=2, probes=()),
     )
     for name in "ab"
 )
@@ -66,16 +73,13 @@ class RunawayClock(HandClock):
 
 
 class Rig:
-    """A controller, the data plane that it commands, and what it did to it, in order."""
+    """A controller, and the hands that it moves."""
 
-    def __init__(self, *forwards: ForwardSpec, clock: HandClock | None = None, sessions: int = 3) -> None:
+    def __init__(self, *forwards: ForwardSpec, clock: HandClock | None = None, sheddable: int = 0) -> None:
         self.clock = clock or HandClock()
-        self.done: list[RoutingTable | tuple[str, frozenset[str]]] = []
-        self.something_done = asyncio.Event()
-        self._sessions = sessions
-        self.controller = Controller(
-            forwards or (forward("hello"),), TUNNELS, apply=self._apply, abort=self._abort, clock=self.clock
-        )
+        self.hands = RecordingHands(sheddable=sheddable)
+        self.done, self.until = self.hands.done, self.hands.until
+        self.controller = Controller(forwards or (forward("hello"),), TUNNELS, hands=self.hands, clock=self.clock)
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
@@ -86,29 +90,14 @@ class Rig:
 
     @property
     def tables(self) -> list[RoutingTable]:
-        return [it for it in self.done if isinstance(it, RoutingTable)]
+        return self.hands.tables
 
     @property
     def aborts(self) -> list[tuple[str, frozenset[str]]]:
-        return [it for it in self.done if isinstance(it, tuple)]
+        return self.hands.aborts
 
     def chosen(self, name: str = "hello") -> tuple[str, ...]:
         return self.controller.routing_table().choices[name, TARGET].tunnels
-
-    async def until(self, condition: Callable[[], bool]) -> None:
-        """Wait for something to be done to the data plane that makes `condition` true; `running` has the deadline."""
-        while not condition():
-            self.something_done.clear()
-            await self.something_done.wait()
-
-    def _apply(self, table: RoutingTable) -> None:
-        self.done.append(table)
-        self.something_done.set()
-
-    def _abort(self, tunnel: str, forwards: frozenset[str]) -> int:
-        self.done.append((tunnel, forwards))
-        self.something_done.set()
-        return self._sessions
 
 
 async def test_it_is_settled_by_the_kernel_and_by_nothing_else():
@@ -183,23 +172,19 @@ async def test_it_wakes_by_itself_when_a_moment_is_due():
         )
         for name in "ab"
     )
-    seen: list[tuple[str, ...]] = []
-    back = asyncio.Event()
+    hands = RecordingHands()
 
-    def apply(table: RoutingTable) -> None:
-        seen.append(table.choices["hello", TARGET].tunnels)
-        if len(seen) > 2 and seen[-1] == ("a", "b"):
-            back.set()
+    def seen() -> list[tuple[str, ...]]:
+        return [table.choices["hello", TARGET].tunnels for table in hands.tables]
 
-    controller = Controller((forward("hello"),), tunnels, apply=apply, abort=lambda *_: 0)
+    controller = Controller((forward("hello"),), tunnels, hands=hands)
     for links in ({"a": GOOD, "b": GOOD}, {"a": DOWN, "b": GOOD}, {"a": GOOD, "b": GOOD}):
         controller.post(kernel(**links))
     async with asyncio.timeout(DEADLINE), asyncio.TaskGroup() as group:
         task = group.create_task(controller.run())
-        await back.wait()
+        await hands.until(lambda: len(seen()) > 2 and seen()[-1] == ("a", "b"))
         task.cancel()
-    assert list(dict.fromkeys(seen)) == [("a", "b"), ("b",), ("b", "a")]
-    assert seen[-1] == ("a", "b")
+    assert list(dict.fromkeys(seen())) == [("a", "b"), ("b",), ("b", "a")]
 
 
 async def test_a_moment_that_goes_by_while_the_controller_works_is_not_missed():
@@ -241,6 +226,7 @@ async def test_what_it_says_and_counts():
             "old": "unknown",
             "new": "up",
             "cause": "first_good",
+            "evidence": f"tun-{tunnel} looks good",
             "sessions_aborted": 0,
         }
         for tunnel in "ab"
@@ -252,6 +238,8 @@ async def test_what_it_says_and_counts():
             "old": "up",
             "new": "down",
             "cause": "link_down",
+            "evidence": "tun-a is set down",
+            "age": 0.0,
             "sessions_aborted": 3,
         },
         {
@@ -308,22 +296,76 @@ async def test_the_view_is_made_once_a_step():
     assert after.transitions["a", Cause.LINK_DOWN] == 1
 
 
-@pytest.mark.parametrize("broken", ["apply", "abort"])
+@pytest.mark.parametrize("broken", ["probe", "apply", "abort", "await_connect"])
 async def test_what_the_data_plane_raises_ends_it(broken: str):
     def fail(*_: object) -> int:
         raise RuntimeError("no")
 
-    def fine(*_: object) -> int:
-        return 0
-
-    controller = Controller(
-        (forward("hello"),),
-        TUNNELS,
-        apply=fail if broken == "apply" else lambda _: None,
-        abort=fail if broken == "abort" else fine,
-    )
+    hands = RecordingHands()
+    setattr(hands, broken, fail)
+    controller = Controller((forward("hello"),), TUNNELS, hands=hands)
     controller.post(kernel(a=GOOD, b=GOOD))
     controller.post(kernel(a=DOWN, b=GOOD))
     with pytest.raises(RuntimeError, match="no"):
         async with asyncio.timeout(DEADLINE):
             await controller.run()
+
+
+async def test_who_tells_is_answered_when_it_has_been_acted_upon():
+    rig = Rig()
+    async with rig.running():
+        await rig.controller.tell(kernel(a=GOOD, b=GOOD))
+        outcome = await rig.controller.tell(Intent(tunnel="a", admin=AdminState.DISABLED))
+    assert rig.chosen() == ("b",)
+    assert outcome.aborted == {"a": 3}
+    assert rig.hands.reasons == [CloseReason.DRAIN]
+
+
+async def test_who_tells_and_leaves_does_no_harm():
+    rig = Rig()
+    async with rig.running():
+        with pytest.raises(TimeoutError):
+            async with asyncio.timeout(0):
+                await rig.controller.tell(kernel(a=GOOD, b=GOOD))
+        await rig.controller.settled.wait()
+
+
+async def test_plans_come_with_the_first_look_and_before_the_table():
+    rig = Rig()
+    async with rig.running():
+        await rig.controller.tell(kernel(a=GOOD))
+    (plans,) = rig.hands.plans
+    assert plans["a"].path is not None
+    assert plans["b"].path is None
+
+
+async def test_a_failover_is_timed_to_its_first_connect():
+    rig = Rig()
+    async with rig.running():
+        await rig.controller.tell(kernel(a=GOOD, b=GOOD))
+        await rig.controller.tell(kernel(a=DOWN, b=GOOD))
+        assert rig.hands.awaited == [("hello", "b")]
+        heard: list[Connected] = []
+        forget = rig.controller.on_connected(heard.append)
+        connected = Connected(forward="hello", tunnel="b", at=rig.clock.now + 0.02)
+        await rig.controller.tell(connected)
+        forget()
+        await rig.controller.tell(connected)
+    assert heard == [connected]
+    seconds = rig.controller.view().failover_seconds
+    assert seconds is not None
+    assert (sum(seconds.counts), seconds.total) == (1, pytest.approx(0.02))
+
+
+async def test_sessions_are_shed_until_there_are_none():
+    spec = replace(forward("hello"), failback_rate=2.0)
+    rig = Rig(spec, sheddable=3)
+    async with rig.running():
+        for evidence in (kernel(a=GOOD, b=GOOD), kernel(a=DOWN, b=GOOD), kernel(a=GOOD, b=GOOD)):
+            await rig.controller.tell(evidence)
+        for seconds in (1.0, 30.0, 1.0, 1.0, 1.0):
+            rig.clock.now += seconds
+            await rig.controller.tell(TimePassed())
+        await rig.controller.tell(TimePassed())  # after what the controller told itself
+    assert rig.hands.shed_orders == [("hello", "b", 2)] * 2, "2 of 3, then the last, and nobody asks again"
+    assert rig.controller.view().failbacks == {("hello", "b", "a"): 1}
