@@ -12,6 +12,7 @@ PY := .venv/bin/python
 CONFIG ?= config/forwards.toml
 IMAGE ?= gateway
 PYTEST_ARGS ?=
+MATRIX_OUTPUT ?= build/matrix
 
 DEBIAN_PACKAGES := scripts/debian-packages
 
@@ -76,8 +77,9 @@ test: $(DEV_STAMP) debian-packages ## all tests but those that take minutes; PYT
 	@$(PY) -m pytest -m "not matrix" $(PYTEST_ARGS)
 
 .PHONY: matrix
-matrix: $(DEV_STAMP) debian-packages image-packages ## the tests that take minutes: soaks, fault matrices, the image (root)
-	@$(PY) -m pytest -m matrix $(PYTEST_ARGS)
+matrix: $(DEV_STAMP) debian-packages image-packages ## the tests that take minutes: soaks, the fault matrix, the image (root)
+	@GATEWAY_MATRIX_OUTPUT=$(MATRIX_OUTPUT) $(PY) -m pytest -m matrix $(PYTEST_ARGS)
+	@$(PY) -m tests.e2e.matrix report $(MATRIX_OUTPUT)
 
 .PHONY: lint
 lint: $(DEV_STAMP) ## ruff, mypy, the layers of the imports, the Dockerfile

@@ -61,10 +61,15 @@ def sealed(lab: Lab) -> Iterator[None]:
 
 @asynccontextmanager
 async def sealed_gateway(
-    lab: Lab, directory: Path, *forwards: str, gateway: str = "", launcher: Sequence[str] = ()
+    lab: Lab,
+    directory: Path,
+    *forwards: str,
+    gateway: str = "",
+    tunnel: str = _SOON_BACK,
+    launcher: Sequence[str] = (),
 ) -> AsyncIterator[GatewayProcess]:
-    """A gateway that is ready, within the seal."""
-    text = configuration(lab, *forwards, gateway=gateway, tunnel=_SOON_BACK)
+    """A gateway that is ready, within the seal; `tunnel` are further lines of each tunnel, "" for the defaults."""
+    text = configuration(lab, *forwards, gateway=gateway, tunnel=tunnel)
     with sealed(lab):
         async with GatewayProcess(lab, directory, text, launcher=launcher) as process:
             await process.ready()

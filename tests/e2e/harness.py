@@ -46,8 +46,13 @@ def configuration(lab: Lab, *forwards: str, gateway: str = "", tunnel: str = "")
         f'[[tunnel]]\nname = "zone-{site}"\nkind = "interface"\ninterface = "{vpn.device}"\n{tunnel}'
         for site, vpn in lab.vpns.items()
     )
-    admin = f'[admin]\nlisten = "{ADMIN[0]}:{ADMIN[1]}"\nsocket = "{lab.directory.sock / "gateway"}"'
+    admin = f'[admin]\nlisten = "{ADMIN[0]}:{ADMIN[1]}"\nsocket = "{control_socket(lab)}"'
     return "\n\n".join([f"[gateway]\n{gateway}", admin, *tunnels, *forwards, ""])
+
+
+def control_socket(lab: Lab) -> Path:
+    """Where the control socket is in that configuration."""
+    return lab.directory.sock / "gateway"
 
 
 @dataclass(frozen=True, slots=True)

@@ -49,7 +49,10 @@ class Load(Enum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Case:
-    """One fault. `lasts`: seconds for which it is watched after what it must bring, or in all when that is nothing."""
+    """One fault. `lasts`: seconds for which it is watched after what it must bring, or in all when that is nothing.
+
+    `busy`: Mbit/s that the tunnel must have carried, for the case to say anything.
+    """
 
     name: str
     title: str
@@ -57,6 +60,7 @@ class Case:
     fault: Callable[[Lab], Fault] | None  # None: the tunnel is well, and that has to stay so
     lasts: float = 5.0
     load: Load = Load.NONE
+    busy: float = 0.0
 
 
 def _visible(name: str, title: str, fault: Callable[[Lab], Fault]) -> Case:
@@ -120,6 +124,7 @@ CASES = {
             fault=lambda lab: lab.faults.rate(_A, "2mbit"),
             lasts=_LONG,
             load=Load.BULK,
+            busy=3.0,
         ),
         Case(
             name="healthy",
@@ -128,6 +133,7 @@ CASES = {
             fault=None,
             lasts=_SOAK,
             load=Load.FULL,
+            busy=20.0,
         ),
     )
 }

@@ -10,8 +10,8 @@ from contextlib import AsyncExitStack, ExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from tests.e2e.failover import active, at, forward, zone
-from tests.e2e.harness import Event, GatewayProcess, configuration
+from tests.e2e.failover import active, at, forward, sealed_gateway, zone
+from tests.e2e.harness import Event, GatewayProcess
 from tests.e2e.load import BULK_PORT, bulk, churn, serve_bulk
 from tests.e2e.matrix.cases import Case, Load, Sort
 from tests.e2e.matrix.results import Count, Round
@@ -91,7 +91,7 @@ async def play(lab: Lab, directory: Path, case: Case, *, lasts: float | None = N
 
 @asynccontextmanager
 async def _gateway(lab: Lab, directory: Path, case: Case) -> AsyncIterator[GatewayProcess]:
-    """A gateway with default settings, both tunnels UP."""
+    """A gateway with default settings, both tunnels UP, and nothing that leaves beside them."""
     forwards = [
         forward("hello", _HELLO),
         forward("echo", _ECHO, ECHO_PORT),
@@ -100,8 +100,7 @@ async def _gateway(lab: Lab, directory: Path, case: Case) -> AsyncIterator[Gatew
     if case.load is not Load.NONE:
         serve_bulk(lab)
         forwards.append(forward("bulk", _BULK, BULK_PORT))
-    async with GatewayProcess(lab, directory, configuration(lab, *forwards)) as gateway:
-        await gateway.ready()
+    async with sealed_gateway(lab, directory, *forwards, tunnel="") as gateway:
         for tunnel in (_A, _B):
             await gateway.metric("gateway_tunnel_up", lambda value: value == 1, tunnel=tunnel)
         yield gateway

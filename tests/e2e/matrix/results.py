@@ -7,6 +7,7 @@ import os
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 from tests.e2e.failover import zone
 from tests.e2e.matrix.cases import Case
@@ -31,8 +32,8 @@ class Round:
     `decided`: from the fault to the log's line that the tunnel is DOWN, or that new sessions leave it. `moved`: to the
     first page that the company answered to the standby's address. `cause`: the log's word for why. `transitions`: by
     tunnel, from the fault to the end of the round, "old new cause" each. `back`: from the fault's end to the tunnel
-    being UP, or the target active on it, again. `sessions`: on the active tunnel, on the standby, and to a target that
-    the fault does not concern. `reset`, `failed`, `slowest`: of the client's loop. `rate`: Mbit/s through the tunnel.
+    being UP, or the target active on it, again. `active`, `standby`: the sessions on either tunnel. `reset`, `failed`,
+    `slowest`: of the client's loop. `rate`: Mbit/s through the tunnel, while it was watched.
     """
 
     decided: float | None = None
@@ -68,6 +69,8 @@ def complaints(case: Case, seen: Round) -> list[str]:
         found.append(f"{seen.active.lost} of {seen.active.held} sessions lost on a tunnel that works")
     if case.sort.falls and seen.active.lost < seen.active.held:
         found.append(f"only {seen.active.lost} of {seen.active.held} sessions ended on the fallen tunnel")
+    if seen.rate < case.busy:
+        found.append(f"the tunnel was to be busy with {case.busy} Mbit/s, and carried {seen.rate:.1f}")
     if case.sort.moves:
         goal = case.sort.goal
         assert goal is not None
@@ -81,20 +84,18 @@ def complaints(case: Case, seen: Round) -> list[str]:
     return found
 
 
-def save(case: Case, rounds: Sequence[Round]) -> None:
-    """Write what was seen where `OUTPUT` says; nothing without it."""
-    directory = os.environ.get(OUTPUT)
-    if directory:
+def save(case: Case, number: int, seen: Round) -> None:
+    """Write what was seen in round `number` where `OUTPUT` says; nothing without it."""
+    if directory := os.environ.get(OUTPUT):
         path = Path(directory)
         path.mkdir(parents=True, exist_ok=True)
-        text = json.dumps([asdict(each) for each in rounds], indent=1)
-        (path / f"{case.name}.json").write_text(text + "\n")
+        (path / f"{case.name}.{number}.json").write_text(json.dumps(asdict(seen), indent=1) + "\n")
 
 
 def load(directory: Path, case: Case) -> list[Round]:
-    """The reverse of `save`; empty where there is no file."""
-    path = directory / f"{case.name}.json"
-    rounds = json.loads(path.read_text()) if path.exists() else []
-    return [
-        Round(**{**each, "active": Count(**each["active"]), "standby": Count(**each["standby"])}) for each in rounds
-    ]
+    """All rounds of the case that were saved there."""
+    return [_round(json.loads(path.read_text())) for path in sorted(directory.glob(f"{case.name}.*.json"))]
+
+
+def _round(saved: dict[str, Any]) -> Round:
+    return Round(**{**saved, "active": Count(**saved["active"]), "standby": Count(**saved["standby"])})
