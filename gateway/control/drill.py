@@ -133,7 +133,9 @@ class Drill:
                     group.create_task(ask(forward), name=f"drill {self._tunnel} for {forward.name}")
 
     def _seen(self, connected: Connected, start: float) -> None:
-        if connected.at >= start and connected.forward not in self._recovered:
+        """A client is the better witness: it goes before what the gateway dialled."""
+        known = self._recovered.get(connected.forward)
+        if connected.at >= start and (known is None or known.probed):
             self._recovered[connected.forward] = DrilledForward(
                 forward=connected.forward,
                 to_tunnel=connected.tunnel,
