@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import replace
+from time import monotonic
 
 import pytest
 from structlog.testing import capture_logs
@@ -152,7 +153,7 @@ async def test_a_drill_shows_who_recovered_and_restores():
         assert view.failovers == {("hello", "a", "b", "drill"): 1}
         with pytest.raises(RefusedError, match='tunnel "a" is being drilled'):
             await rig.operator.drill("b", seconds=1.0, by="me")
-        rig.controller.post(Connected(forward="hello", tunnel="b", at=asyncio.get_running_loop().time()))
+        rig.controller.post(Connected(forward="hello", tunnel="b", at=monotonic()))
         report = await drill
     assert report.restored
     assert report.sessions_reset == 3
