@@ -8,12 +8,15 @@ full load.
 from __future__ import annotations
 
 import os
+import time
 
 import pytest
 
-from tests.e2e.matrix.cases import CASES
+from tests.e2e.failover import at, forward, page, sealed_gateway, zone
+from tests.e2e.matrix.cases import CASES, Sort
 from tests.e2e.matrix.play import play
 from tests.e2e.matrix.results import complaints, save
+from tests.lab.topology import Site
 
 pytestmark = pytest.mark.lab
 
@@ -30,6 +33,22 @@ async def test_in_short(lab, tmp_path, name, lasts):
     seen = await play(lab, tmp_path, case, lasts=lasts)
     print(seen)  # noqa: T201 - the figures; pytest shows them with -rP
     assert complaints(case, seen) == []
+
+
+@pytest.mark.parametrize("site", Site)
+async def test_silence_is_noticed_where_nobody_talks(lab, tmp_path, site):
+    """Probes alone find it, on the active tunnel and on the standby."""
+    async with sealed_gateway(lab, tmp_path, forward("hello", 33000), tunnel="") as gateway:
+        for tunnel in map(zone, Site):
+            await gateway.metric("gateway_tunnel_up", lambda value: value == 1, tunnel=tunnel)
+        began = time.time()
+        with lab.faults.blackhole(site):
+            fell = await gateway.event("tunnel.transition", tunnel=zone(site), old="up", new="down")
+            assert at(fell) - began <= Sort.SILENT.goal
+            (other,) = set(Site) - {site}
+            assert await page(lab, 33000) == lab.vpn(other).address
+        await gateway.event("tunnel.transition", tunnel=zone(site), old="down", new="up")
+        assert (await gateway.metrics()).value("gateway_failovers_total") == (site is Site.A)
 
 
 @pytest.mark.matrix

@@ -15,6 +15,7 @@ _FALLEN = Round(
     decided=2.0,
     moved=2.1,
     cause="probes",
+    forwards=["echo", "hello"],
     transitions={"zone-a": ["up down probes", "down up recovered"]},
     back=3.0,
     active=Count(held=20, lost=20),
@@ -27,12 +28,26 @@ _FALLEN = Round(
     rate=0.1,
 )
 _CALM = replace(
-    _FALLEN, decided=None, moved=None, cause="", transitions={}, back=None, active=Count(held=20, lost=0), rate=5.0
+    _FALLEN,
+    decided=None,
+    moved=None,
+    cause="",
+    forwards=[],
+    transitions={},
+    back=None,
+    active=Count(held=20, lost=0),
+    rate=5.0,
 )
 
 
 def _good(sort):
-    return _FALLEN if sort.falls else replace(_FALLEN, transitions={}, active=_CALM.active) if sort.moves else _CALM
+    return (
+        _FALLEN
+        if sort.falls
+        else replace(_FALLEN, forwards=["hello"], transitions={}, active=_CALM.active)
+        if sort.moves
+        else _CALM
+    )
 
 
 @pytest.mark.parametrize("case", CASES.values(), ids=CASES)
@@ -57,6 +72,8 @@ def test_what_keeps_every_promise_is_good(case):
         ("loss", {"transitions": {"zone-a": ["up down probes"]}}, "false transitions"),
         ("loss", {"active": Count(held=20, lost=1)}, "1 of 20 sessions lost on a tunnel that works"),
         ("target-dead", {"active": Count(held=20, lost=1)}, "1 of 20 sessions lost on a tunnel that works"),
+        ("target-dead", {"forwards": ["echo", "hello"]}, "only one had reason to"),
+        ("loss", {"forwards": ["hello"]}, "forwards that left a tunnel that works"),
         ("saturated", {"rate": 1.0}, "to be busy"),
     ],
 )

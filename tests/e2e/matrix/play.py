@@ -73,6 +73,7 @@ async def play(lab: Lab, directory: Path, case: Case, *, lasts: float | None = N
         decided=None if decided is None else at(decided) - began,
         moved=_first(readings, lab.vpn(Site.B).address, began) if case.sort.moves else None,
         cause="" if decided is None else str(decided["cause"]),
+        forwards=_moved_forwards(gateway, mark),
         transitions=transitions,
         back=None if back is None else back - healed,
         active=_count(sessions.page, sessions.echo),
@@ -178,6 +179,11 @@ async def _transitions(gateway: GatewayProcess, mark: int) -> Mapping[str, Seque
         if each["event"] == "tunnel.transition":
             by_tunnel[str(each["tunnel"])].append(f"{each['old']} {each['new']} {each['cause']}")
     return dict(by_tunnel)
+
+
+def _moved_forwards(gateway: GatewayProcess, mark: int) -> Sequence[str]:
+    moves = [each["names"] for each in gateway.events[mark:] if each["event"] == "forward.failover"]
+    return sorted({name for names in moves if isinstance(names, list) for name in names})
 
 
 def _first(readings: Sequence[Reading], by: str, since: float) -> float | None:

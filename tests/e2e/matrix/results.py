@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from tests.e2e.failover import zone
-from tests.e2e.matrix.cases import Case
+from tests.e2e.matrix.cases import Case, Sort
 from tests.lab.topology import Site
 
 OUTPUT = "GATEWAY_MATRIX_OUTPUT"
@@ -30,8 +30,8 @@ class Round:
     """One time that a fault was injected. Durations are seconds, None for what did not come.
 
     `decided`: from the fault to the log's line that the tunnel is DOWN, or that new sessions leave it. `moved`: to the
-    first page that the company answered to the standby's address. `cause`: the log's word for why. `transitions`: by
-    tunnel, from the fault to the end of the round, "old new cause" each. `back`: from the fault's end to the tunnel
+    first page that the company answered to the standby's address. `cause`: the log's word for why. `forwards`: those
+    that left a tunnel. `transitions`: by tunnel, from the fault to the end of the round, "old new cause" each. `back`: from the fault's end to the tunnel
     being UP, or the target active on it, again. `active`, `standby`: the sessions on either tunnel. `reset`, `failed`,
     `slowest`: of the client's loop. `rate`: Mbit/s through the tunnel, while it was watched.
     """
@@ -39,6 +39,7 @@ class Round:
     decided: float | None = None
     moved: float | None = None
     cause: str = ""
+    forwards: Sequence[str] = ()
     transitions: Mapping[str, Sequence[str]]
     back: float | None = None
     active: Count
@@ -69,6 +70,10 @@ def complaints(case: Case, seen: Round) -> list[str]:
         found.append(f"{seen.active.lost} of {seen.active.held} sessions lost on a tunnel that works")
     if case.sort.falls and seen.active.lost < seen.active.held:
         found.append(f"only {seen.active.lost} of {seen.active.held} sessions ended on the fallen tunnel")
+    if case.sort is Sort.TARGET and set(seen.forwards) != {"hello"}:
+        found.append(f"forwards that left the tunnel: {seen.forwards}, and only one had reason to")
+    if case.sort is Sort.HARMLESS and seen.forwards:
+        found.append(f"forwards that left a tunnel that works: {seen.forwards}")
     if seen.rate < case.busy:
         found.append(f"the tunnel was to be busy with {case.busy} Mbit/s, and carried {seen.rate:.1f}")
     if case.sort.moves:
