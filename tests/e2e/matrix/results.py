@@ -31,9 +31,10 @@ class Round:
 
     `decided`: from the fault to the log's line that the tunnel is DOWN, or that new sessions leave it. `moved`: to the
     first page that the company answered to the standby's address. `cause`: the log's word for why. `forwards`: those
-    that left a tunnel. `transitions`: by tunnel, from the fault to the end of the round, "old new cause" each. `back`: from the fault's end to the tunnel
-    being UP, or the target active on it, again. `active`, `standby`: the sessions on either tunnel. `reset`, `failed`,
-    `slowest`: of the client's loop. `rate`: Mbit/s through the tunnel, while it was watched.
+    that left a tunnel. `transitions`: by tunnel, from the fault to the end of the round, "old new cause" each. `back`:
+    from the fault's end to the tunnel being UP, or the target active on it, again. `active`, `standby`: the sessions
+    on either tunnel. `reset`, `failed`, `slowest`: of the client's loop. `rate`: Mbit/s through the tunnel, while it
+    was watched.
     """
 
     decided: float | None = None
