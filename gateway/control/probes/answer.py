@@ -76,6 +76,11 @@ def text_of(code: int) -> str:
     return os.strerror(code) if code > 0 else "the tunnel's source address does not fit" if code else ""
 
 
+def words_of(error: OSError) -> str:
+    """What `error` says, or its errno does."""
+    return str(error) or text_of(code_of(error))
+
+
 def code_of(error: OSError) -> int:
     """The errno of `error`, never 0. A reset that the loop tells of has none."""
     return error.errno or (errno.ECONNRESET if isinstance(error, ConnectionError) else errno.EIO)

@@ -17,7 +17,7 @@ from aiohttp.connector import Connection
 from yarl import URL
 
 from gateway.control.probes import bound
-from gateway.control.probes.answer import Answer, code_of, failed
+from gateway.control.probes.answer import Answer, code_of, failed, words_of
 from gateway.control.probes.certificate import expiry_of, unverified
 from gateway.control.probes.handshake import Shaken, answered_at, shaken
 from gateway.control.probes.patience import patience
@@ -46,10 +46,10 @@ async def ask(aim: Aim, path: Path, seconds: float) -> Answer:
         except TimeoutError:
             detail, code = "connected, but no answer in time", errno.ETIMEDOUT
         except aiohttp.ClientSSLError as error:
-            detail, code = f"no TLS handshake: {error.os_error}", errno.ECONNRESET
+            detail, code = f"no TLS handshake: {words_of(error.os_error)}", errno.ECONNRESET
         except aiohttp.ClientOSError as error:
             cause = error.os_error if isinstance(error, aiohttp.ClientConnectorError) else error
-            detail, code = str(cause), code_of(cause)
+            detail, code = words_of(cause), code_of(cause)
         except aiohttp.ClientError as error:  # not HTTP, or no more of it
             detail, code = f"no answer in HTTP: {error}", errno.ECONNRESET
         else:
@@ -78,26 +78,29 @@ async def ask(aim: Aim, path: Path, seconds: float) -> Answer:
 class _Wire(AbstractResolver):
     """Gives aiohttp its one socket and its one address, and keeps a second descriptor of the socket.
 
-    aiohttp closes its own before we hear of a failure; the second one can still tell whether there was a connection.
+    aiohttp closes its own before we hear of a failed connect; the second one can still tell how far it had come. After a
+    failed TLS handshake, on the other hand, nobody closes it but us.
     """
 
     def __init__(self, aim: Aim, path: Path) -> None:
         self.sent_at = monotonic()
         self._aim = aim
         self._path = path
-        self._socket: socket.socket | None = None
+        self._lent: socket.socket | None = None
+        self._kept: socket.socket | None = None
 
     def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:
-        if self._socket is not None:
-            self._socket.close()
+        for owned in (self._lent, self._kept):
+            if owned is not None:
+                owned.close()
 
     @property
     def shaken(self) -> Shaken | None:
         """The TCP connection, while there is one."""
-        return None if self._socket is None else shaken(self._socket)
+        return None if self._kept is None else shaken(self._kept)
 
     @property
     def rtt(self) -> float | None:
@@ -105,15 +108,13 @@ class _Wire(AbstractResolver):
         return None if (seen := self.shaken) is None else seen.rtt
 
     def make(self, _info: aiohttp.AddrInfoType) -> socket.socket:
-        """What aiohttp asks for its socket."""
-        made = bound.stream(self._path, self._aim.addresses[0])
-        try:
-            self._socket = made.dup()
-        except OSError:
-            made.close()
-            raise
+        """What aiohttp asks for its socket, once: it would repeat a GET on which the server hung up."""
+        if self._lent is not None:
+            raise ConnectionResetError(errno.ECONNRESET, "the server hung up")
+        self._lent = bound.stream(self._path, self._aim.addresses[0])
+        self._kept = self._lent.dup()
         self.sent_at = monotonic()
-        return made
+        return self._lent
 
     async def resolve(
         self, host: str, port: int = 0, family: socket.AddressFamily = socket.AF_INET

@@ -7,7 +7,7 @@ import socket
 from time import monotonic
 
 from gateway.control.probes import bound
-from gateway.control.probes.answer import Answer, code_of, failed
+from gateway.control.probes.answer import Answer, code_of, failed, words_of
 from gateway.control.probes.certificate import expiry_of, unverified
 from gateway.control.probes.handshake import answered_at, shake, shaken
 from gateway.control.probes.patience import patience
@@ -36,7 +36,7 @@ async def ask(aim: Aim, path: Path, seconds: float) -> Answer:
         except TimeoutError:
             detail = "connected, but no TLS handshake in time"
         except OSError as error:  # ssl.SSLError is one
-            detail, at = f"no TLS handshake: {error}", monotonic()
+            detail, at = f"no TLS handshake: {words_of(error)}", monotonic()
         else:
             return Answer(outcome=ProbeOutcome.PASSED, sent_at=sent_at, at=monotonic(), rtt=rtt, expiry_at_unix=expiry)
     return Answer(
