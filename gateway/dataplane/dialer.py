@@ -19,8 +19,8 @@ from time import monotonic
 from typing import TYPE_CHECKING, Final, Protocol
 
 from gateway.dataplane import sockopt
-from gateway.dataplane.ledger import TunnelEntry
-from gateway.dataplane.plan import Attempt, Plan
+from gateway.dataplane.ledger import Lane, TunnelEntry
+from gateway.dataplane.plan import Attempt, Plan, same_device
 from gateway.dataplane.proof import PathProof
 from gateway.dataplane.proxy_protocol import proxy_header
 from gateway.dataplane.reuse import UpstreamReuse
@@ -73,12 +73,14 @@ class Dialer:
         reuse: UpstreamReuse,
         proof: PathProof,
         on_failure: Callable[[Attempt, Session, DialFailure], None],
+        on_awaited: Callable[[Lane, float], None],
     ) -> None:
         self._host = host
         self._sources = host.sources
         self._reuse = reuse
         self._proof = proof
         self._on_failure = on_failure
+        self._on_awaited = on_awaited
         self.dialling: dict[Session, None] = {}
 
     def dial(self, session: Session, attempt: Attempt) -> None:
@@ -90,7 +92,9 @@ class Dialer:
         self.dialling[session] = None
         batch = self._host.batch
         path = attempt.path
-        if path is not tunnel.path or (tunnel.proven_in_batch != batch and not self._prove(tunnel, path, batch)):
+        if (path is not tunnel.path and not same_device(path, tunnel.path)) or (
+            tunnel.proven_in_batch != batch and not self._prove(tunnel, path, batch)
+        ):
             self.failed(session, DialFailure.NOT_PROVEN)
             return
         session.dial_batch = batch
@@ -122,7 +126,11 @@ class Dialer:
         if not events & _WRITABLE:
             return False
         del self.dialling[session]
-        session.attempt.lane.tunnel.dial_times.append(self._host.now - session.dialled_at)
+        lane = session.attempt.lane
+        now = lane.connected_at = self._host.now
+        lane.tunnel.dial_times.append(now - session.dialled_at)
+        if lane.awaited:
+            self._on_awaited(lane, now)
         session.phase = _RELAYING
         return session.plan.spec.proxy_protocol is _NO_HEADER or self._send_header(session)
 
@@ -167,7 +175,7 @@ class Dialer:
     def _offered(self, session: Session) -> bool:
         """Whether what `session` dials is still to be dialled; a plan from before the table may offer a dead path."""
         attempt = session.attempt
-        is_path = attempt.path is attempt.lane.tunnel.path
+        is_path = same_device(attempt.path, attempt.lane.tunnel.path)
         return is_path and attempt in self._host.current_plan(session).attempts()
 
     def _prove(self, tunnel: TunnelEntry, path: Path, batch: int) -> bool:

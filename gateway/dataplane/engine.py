@@ -15,25 +15,28 @@ import select
 from _socket import socket as Socket  # noqa: N812
 from collections.abc import Callable
 from dataclasses import dataclass
+from heapq import nsmallest
+from operator import attrgetter
 from time import monotonic
 from typing import Final
 
 import structlog
 
-from gateway.dataplane import sockopt
+from gateway.dataplane import sample, sockopt
 from gateway.dataplane.dialer import Dialer
 from gateway.dataplane.endings import ended, ended_without_upstream
 from gateway.dataplane.ledger import Lane, Ledger
 from gateway.dataplane.listener import Listener, bind_all
-from gateway.dataplane.messages import AbortTunnel, DialFailed, SessionEnded, Stats
+from gateway.dataplane.messages import AbortTunnel, DialFailed, FirstConnect, SessionEnded, Shed, Stats
 from gateway.dataplane.pipes import PipePool
-from gateway.dataplane.plan import Attempt, Plan, make_plan
+from gateway.dataplane.plan import Attempt, Plan, make_plan, same_device
 from gateway.dataplane.proof import PathProof
 from gateway.dataplane.relay import CLIENT_EVENTS, SOCKET_EVENTS, Relay
 from gateway.dataplane.reuse import Spares, UpstreamReuse
 from gateway.dataplane.session import UNCONNECTED, Phase, Pump, Session, Sessions, Watch
 from gateway.dataplane.timeouts import overdue
-from gateway.model import CloseReason, ConnectResult, DialFailure, ListenAddress, RoutingTable
+from gateway.dataplane.vitals import vitals
+from gateway.model import CloseReason, ConnectResult, DialFailure, ListenAddress, RoutingTable, Vitals
 from gateway.observe.throttle import Throttle
 
 log = structlog.get_logger()
@@ -79,6 +82,7 @@ class Engine:
         options: EngineOptions,
         on_dial_failed: Callable[[DialFailed], None],
         on_session_ended: Callable[[SessionEnded], None] | None = None,
+        on_first_connect: Callable[[FirstConnect], None] | None = None,
     ) -> None:
         """Must be made inside the running event loop. `on_session_ended=None` costs nothing a session."""
         self.batch = 0
@@ -88,17 +92,25 @@ class Engine:
         self._busy_poll = options.busy_poll
         self._on_dial_failed = on_dial_failed
         self._on_session_ended = on_session_ended
+        self._on_first_connect = on_first_connect
         self._loop = asyncio.get_running_loop()
         self._epoll = select.epoll()
         self._poll = self._epoll.poll
         self.sources: list[Pump | Listener | None] = [None] * 1024
         self._ledger = Ledger()
+        self._samples: dict[str, list[Session]] = {}  # by tunnel
         self._sessions = Sessions()
         self._pipes = PipePool()
         self._proof = PathProof()
         self._reuse = UpstreamReuse(capacity=_SPARE_UPSTREAMS if options.reuse_upstreams else 0)
         self._relay = Relay(epoll=self._epoll, pipes=self._pipes, finish=self.finish, splice=options.splice)
-        self._dialer = Dialer(host=self, reuse=self._reuse, proof=self._proof, on_failure=self._dial_failed)
+        self._dialer = Dialer(
+            host=self,
+            reuse=self._reuse,
+            proof=self._proof,
+            on_failure=self._dial_failed,
+            on_awaited=self._first_connect,
+        )
         self._table: RoutingTable | None = None
         self._listeners: dict[ListenAddress, Listener] = {}
         self.backlogged: dict[Listener, None] = {}
@@ -128,8 +140,11 @@ class Engine:
                 tunnel.proven_in_batch = -1
         for lane in self._ledger.lanes():
             if lane.path is not lane.tunnel.path or lane.spec is not lane.forward.spec:
+                if not _spares_fit(lane):
+                    self._flush(lane)
+                if lane.spec.ports != lane.forward.spec.ports:
+                    lane.connected_at = 0.0  # that was another target
                 lane.path, lane.spec = lane.tunnel.path, lane.forward.spec
-                self._flush(lane)
         self._dialer.withdraw()
         self._after_dials()
 
@@ -142,8 +157,30 @@ class Engine:
             if session.phase is _RELAYING
         ]
         for session in doomed:
-            self.finish(session, CloseReason.TUNNEL_DOWN)
+            self.finish(session, order.reason)
         return len(doomed)
+
+    def shed(self, order: Shed) -> int:
+        """See `DataPlane.shed`."""
+        lanes = self._ledger.lanes_of(order.tunnel, (order.forward,))
+        riding = (session for lane in lanes for session in lane.sessions if session.phase is _RELAYING)
+        doomed = nsmallest(order.sessions, riding, key=attrgetter("last_active"))
+        for session in doomed:
+            self.finish(session, CloseReason.DRAIN)
+        return len(doomed)
+
+    def vitals(self, tunnel: str) -> Vitals:
+        """See `DataPlane.vitals`. The sample is as of the last second."""
+        entry = self._ledger.tunnels.get(tunnel)
+        if entry is None:
+            return Vitals()
+        return vitals(entry, self._samples.get(tunnel, ()), self._dialer.dialling, monotonic())
+
+    def await_connect(self, forward: str, tunnel: str) -> None:
+        """See `DataPlane.await_connect`. Nobody connects through a forward that no table ever had."""
+        entry = self._ledger.forwards.get(forward)
+        if entry is not None:
+            self._ledger.lane(entry, self._ledger.tunnel(tunnel)).awaited = True
 
     def drain(self) -> None:
         """See `DataPlane.drain`."""
@@ -428,6 +465,11 @@ class Engine:
             )
         )
 
+    def _first_connect(self, lane: Lane, at: float) -> None:
+        lane.awaited = False
+        if self._on_first_connect is not None:
+            self._on_first_connect(FirstConnect(forward=lane.forward.spec.name, tunnel=lane.tunnel.name, at=at))
+
     # ------------------------------------------------------------ listeners
 
     def _open_and_close_listeners(self, table: RoutingTable) -> None:
@@ -481,10 +523,19 @@ class Engine:
         self._after_dials()
 
     def _sweep(self) -> None:
-        """Once a second: the clock of the hot path, and the sessions whose time is over."""
+        """Once a second: the clock of the hot path, the samples, and the sessions whose time is over."""
         self._sweep_timer = self._loop.call_later(_SWEEP_SECONDS, self._sweep)
-        for tunnel in self._ledger.tunnels.values():
+        for name, tunnel in self._ledger.tunnels.items():
             tunnel.fold()
+            self._samples[name] = sample.choose(tunnel, self._samples.get(name, ()), self._relay.tick)
         tick = self._relay.tick = int(monotonic())
         for session, reason in [(s, why) for s in self._ledger.sessions() if (why := overdue(s, tick)) is not None]:
             self.finish(session, reason)
+
+
+def _spares_fit(lane: Lane) -> bool:
+    """Whether sockets that were made for the lane as it was are what its present path and options ask for."""
+    old, new = lane.path, lane.tunnel.path
+    if old is None or new is None:
+        return False
+    return same_device(old, new) and old.mss == new.mss and lane.spec is lane.forward.spec

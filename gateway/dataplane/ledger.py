@@ -26,15 +26,17 @@ _BUCKET: Final = partial(bisect_left, _CONNECT_BOUNDS)
 class TunnelEntry:
     """One tunnel: its path (None: not to be dialled now), when that was last proven, and how long dials took.
 
-    `dial_times` are the latest, in seconds; `fold` adds them up, at least once a second.
+    `lanes` are those of all forwards through it. `dial_times` are the latest, in seconds; `fold` adds them up, at least
+    once a second.
     """
 
-    __slots__ = ("connect_counts", "connect_seconds", "dial_times", "name", "path", "proven_in_batch")
+    __slots__ = ("connect_counts", "connect_seconds", "dial_times", "lanes", "name", "path", "proven_in_batch")
 
     def __init__(self, name: str) -> None:
         self.name = name
         self.path: Path | None = None
         self.proven_in_batch = -1
+        self.lanes: list[Lane] = []
         self.dial_times: list[float] = []
         self.connect_counts: Counter[int] = Counter()  # by the index of the bucket
         self.connect_seconds = 0.0
@@ -78,10 +80,13 @@ class ForwardEntry:
 class Lane:
     """One forward through one tunnel. `spares4` and `spares6` are disconnected upstreams (see `reuse`).
 
-    `path` and `spec` are what the spares were made for: their device, and their options.
+    `path` and `spec` are what the spares were made for: their device, and their options. `connected_at` is when a dial
+    last worked (monotonic; 0.0: none did); `awaited`: somebody wants to know of the next one.
     """
 
     __slots__ = (
+        "awaited",
+        "connected_at",
         "failures",
         "forward",
         "path",
@@ -102,6 +107,8 @@ class Lane:
         self.sessions: set[Session] = set()
         self.spares4 = Spares()
         self.spares6 = Spares()
+        self.connected_at = 0.0
+        self.awaited = False
         self.to_target = 0  # bytes of finished sessions
         self.to_client = 0
         self.failures: Counter[DialFailure] = Counter()
@@ -139,6 +146,7 @@ class Ledger:
         lane = self._lanes.get(key)
         if lane is None:
             lane = self._lanes[key] = Lane(forward, tunnel)
+            tunnel.lanes.append(lane)
         return lane
 
     def lanes(self) -> Iterable[Lane]:

@@ -1,16 +1,18 @@
 """Plans: what a listener does with its next client, worked out from the routing table before the client comes.
 
 A plan is immutable and shared by all sessions that were accepted under it. It lists the attempts in the order in which
-they are to be made: for each tunnel that the table offers, each address of the target.
+they are to be made: for each tunnel that the table offers, each address that the target has there.
 """
 
 from __future__ import annotations
 
 import socket
 from ipaddress import ip_address
+from time import monotonic
 from typing import Final
 
 from gateway.dataplane.ledger import ForwardEntry, Lane, Ledger
+from gateway.dataplane.shares import load
 from gateway.model import NO_CHOICE, ForwardPolicy, Path, PortMap, RoutingTable
 
 _AF_INET: Final = int(socket.AF_INET)
@@ -20,7 +22,7 @@ _AF_INET6: Final = int(socket.AF_INET6)
 class Attempt:
     """One thing to dial: `address` by `path`, the tunnel of `lane`. Compared by what it is, not by identity.
 
-    The same address by another path (the device was made again) is another attempt.
+    The same address by another device (it was made again, perhaps) is another attempt.
     """
 
     __slots__ = ("address", "family", "lane", "path", "spares")
@@ -36,7 +38,7 @@ class Attempt:
         return (
             isinstance(other, Attempt)
             and self.lane is other.lane
-            and self.path is other.path
+            and same_device(self.path, other.path)
             and self.address == other.address
         )
 
@@ -61,9 +63,10 @@ class Plan:
         self._attempts = attempts
 
     def attempts(self) -> tuple[Attempt, ...]:
-        """The attempts, best first; for a balanced forward, those of the least busy tunnel first."""
+        """The attempts, best first; for a balanced forward, those of the least busy tunnel first, as of now."""
         if self.balance:
-            return tuple(sorted(self._attempts, key=lambda attempt: len(attempt.lane.sessions)))
+            now = monotonic()
+            return tuple(sorted(self._attempts, key=lambda it: load(len(it.lane.sessions), it.path, now)))
         return self._attempts
 
 
@@ -71,7 +74,6 @@ def make_plan(table: RoutingTable, forward: ForwardEntry, ports: PortMap, ledger
     """The plan that `table` makes for one port map. A target without a known address has no attempts."""
     choice = table.choices.get((forward.spec.name, ports.target), NO_CHOICE)
     host, port = ports.target
-    addresses = table.addresses.get(host, ())
     attempts: list[Attempt] = []
     for name in choice.tunnels:
         tunnel = ledger.tunnel(name)
@@ -79,9 +81,21 @@ def make_plan(table: RoutingTable, forward: ForwardEntry, ports: PortMap, ledger
             continue
         lane = ledger.lane(forward, tunnel)
         attempts += [
-            Attempt(lane, tunnel.path, address, port) for address in addresses if _same_family(tunnel.path, address)
+            Attempt(lane, tunnel.path, address, port)
+            for address in table.addresses_through(name, host)
+            if _same_family(tunnel.path, address)
         ]
     return Plan(forward=forward, ports=ports, attempts=tuple(attempts), last_resort=choice.last_resort)
+
+
+def same_device(one: Path, other: Path | None) -> bool:
+    """Whether a socket that was bound for `one` is bound as `other` wants it: the rest of a path changes no socket."""
+    return one is other or (
+        other is not None
+        and one.ifindex == other.ifindex
+        and one.interface == other.interface
+        and one.source_address == other.source_address
+    )
 
 
 def _same_family(path: Path, address: str) -> bool:

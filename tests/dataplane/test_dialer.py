@@ -284,17 +284,17 @@ async def test_withdrawn_and_then_connected_by_the_next_with_early_bytes_intact(
 
 
 async def test_a_device_made_again_under_its_name_gets_the_dial_that_the_old_one_swallowed(rig: Rig) -> None:
-    """Same tunnel, same address, another index: that is an attempt of its own."""
+    """Same tunnel, same target, but sockets are to be bound otherwise: that is an attempt of its own."""
     with silent_target() as endpoint:
         client = await rig.connect(rig.forward(endpoint, connect_timeout=30.0))
         await eventually(lambda: rig.engine.sessions)
         before = rig.upstream
-        rig.paths = {"lo-a": rig.path("lo-a", mss=1000)}
+        rig.paths = {"lo-a": rig.path("lo-a", source_address=ip_address("127.0.0.9"))}
         rig.apply()
         assert failures(rig) == [("lo-a", DialFailure.TUNNEL_DOWN)]
         assert rig.engine.sessions == 1
         assert rig.upstream is not before
-        assert rig.upstream.getsockopt(TCP, socket.TCP_MAXSEG) <= 1000
+        assert rig.upstream.getsockname()[0] == "127.0.0.9"
         client.reset()
         await rig.idle()
 
@@ -310,6 +310,45 @@ async def test_a_table_that_changes_nothing_disturbs_no_dial(rig: Rig) -> None:
         assert failures(rig) == []
         client.reset()
         await rig.idle()
+
+
+async def test_what_changes_no_socket_disturbs_no_dial_and_the_next_attempt_has_it(rig: Rig) -> None:
+    """A clamp, a weight, a ramp: the path is another value, the tunnel is the same."""
+    target = rig.target("127.0.0.2")
+    port = target.endpoint.port
+    rig.addresses = {"db.corp": ("127.0.0.1", "127.0.0.2")}
+    changes = {"mss": 1000, "weight": 3, "slow_start": 10.0, "ramp_from": 1.0}
+    with silent_target("127.0.0.1", port):
+        client = await rig.connect(rig.forward(Endpoint("db.corp", port), connect_timeout=30.0))
+        await eventually(lambda: rig.engine.sessions)
+        before = rig.upstream
+        for key, value in changes.items():
+            rig.paths = {"lo-a": rig.path("lo-a", **{key: value})}
+            rig.apply()
+            assert rig.upstream is before
+        assert failures(rig) == []
+        rig.paths = {"lo-a": rig.path("lo-a", **changes)}
+        rig.apply()
+        rig.engine._dialer.failed(rig.sessions[0], DialFailure.TIMED_OUT)
+    server = await target.accept()
+    await client.echo(server)
+    assert failures(rig) == [("lo-a", DialFailure.TIMED_OUT)]
+    assert rig.upstream.getsockopt(TCP, socket.TCP_MAXSEG) <= 1000
+
+
+async def test_a_forward_that_is_gone_dials_on_by_the_path_it_had_while_that_is_the_same_device(rig: Rig) -> None:
+    target = rig.target("127.0.0.2")
+    port = target.endpoint.port
+    rig.addresses = {"db.corp": ("127.0.0.1", "127.0.0.2")}
+    with silent_target("127.0.0.1", port):
+        client = await rig.connect(rig.forward(Endpoint("db.corp", port), connect_timeout=30.0))
+        await eventually(lambda: rig.engine.sessions)
+        rig.forwards.clear()
+        rig.paths = {"lo-a": rig.path("lo-a", weight=2)}
+        rig.apply()
+        rig.engine._dialer.failed(rig.sessions[0], DialFailure.TIMED_OUT)
+    await client.echo(await target.accept())
+    assert failures(rig) == [("lo-a", DialFailure.TIMED_OUT)]
 
 
 async def test_a_dial_of_a_forward_that_is_gone_does_not_outlive_its_tunnel(rig: Rig) -> None:
@@ -331,7 +370,7 @@ async def test_a_stale_attempt_is_not_proven_by_what_proves_the_new_path(rig: Ri
     rig.forward(target.endpoint)
     (listener,) = rig.engine._listeners.values()
     stale = rig.engine.plan_for(listener).attempts()[0]
-    rig.paths = {"lo-a": rig.path("lo-a", mss=1000)}
+    rig.paths = {"lo-a": rig.path("lo-a", source_address=ip_address("127.0.0.9"))}
     rig.apply()
     client = await rig.connect(Endpoint(*rig.forwards[0].ports[0].listen))  # type: ignore[arg-type]
     server = await target.accept()
@@ -428,6 +467,50 @@ async def test_a_redial_in_the_batch_of_the_clients_event_loses_nothing(rig: Rig
             server.finish_sending()
             assert await client.receive_all() == b""
         await rig.idle()
+
+
+# ---------------------------------------------------------------- the dial that was awaited
+
+
+async def test_the_next_dial_that_works_is_said_once_and_only_if_somebody_asked(rig: Rig) -> None:
+    rig.offer(rig.path("lo-a"), rig.path("lo-b"))
+    target = rig.target()
+    at = rig.forward(target.endpoint)
+    other = rig.target()
+    elsewhere = rig.forward(other.endpoint)
+    await (await rig.connect(at)).echo(await target.accept())
+    assert rig.first_connects == []
+    rig.engine.await_connect("forward-0", "lo-a")
+    rig.engine.await_connect("forward-0", "lo-b")  # comes second in every plan: nobody connects by it
+    await (await rig.connect(elsewhere)).echo(await other.accept())
+    assert rig.first_connects == []
+    asked = monotonic()
+    for _ in range(2):
+        await (await rig.connect(at)).echo(await target.accept())
+    (first,) = rig.first_connects
+    assert (first.forward, first.tunnel) == ("forward-0", "lo-a")
+    assert asked <= first.at <= monotonic()
+    rig.engine.await_connect("forward-0", "lo-a")
+    await (await rig.connect(at)).echo(await target.accept())
+    assert len(rig.first_connects) == 2
+
+
+async def test_a_dial_that_fails_is_not_the_awaited_one(rig: Rig) -> None:
+    target = rig.target("127.0.0.2")
+    rig.addresses = {"db.corp": ("127.0.0.1",)}
+    at = rig.forward(Endpoint("db.corp", target.endpoint.port))
+    rig.engine.await_connect("forward-0", "lo-a")  # before any session: the lane is made for it
+    await (await rig.connect(at)).receive_until_reset()
+    assert rig.first_connects == []
+    rig.addresses = {"db.corp": ("127.0.0.2",)}
+    rig.apply()
+    await (await rig.connect(at)).echo(await target.accept())
+    assert [(it.forward, it.tunnel) for it in rig.first_connects] == [("forward-0", "lo-a")]
+
+
+async def test_a_forward_that_nobody_knows_is_awaited_in_vain(plain_rig: Rig) -> None:
+    plain_rig.engine.await_connect("unheard", "lo-a")
+    assert plain_rig.stats.active == {}
 
 
 # ---------------------------------------------------------------- last resort

@@ -14,10 +14,11 @@ from structlog.testing import capture_logs
 
 from gateway.dataplane import engine as engine_module
 from gateway.dataplane.engine import EngineOptions
-from gateway.dataplane.messages import AbortTunnel, Stats
+from gateway.dataplane.messages import AbortTunnel, Shed, Stats
 from gateway.errors import ListenError
 from gateway.model import CloseReason, ConnectResult, ForwardSpec, ListenAddress, PortMap
 from tests.dataplane.rig import OPTIONS, Peer, Rig, eventually, free_port, open_descriptors, running_rig
+from tests.dataplane.test_dialer import silent_target
 
 MIB = 1 << 20
 
@@ -104,6 +105,15 @@ async def test_abort_resets_exactly_the_sessions_of_the_tunnel(rig: Rig) -> None
     assert rig.engine.abort(AbortTunnel(tunnel="lo-a", forwards=frozenset({"doomed"}))) == 0
 
 
+async def test_an_abort_says_the_reason_it_was_given(plain_rig: Rig) -> None:
+    ((client, _),) = await pairs(plain_rig, 1)
+    await eventually(lambda: plain_rig.stats.connections)
+    order = AbortTunnel(tunnel="lo-a", forwards=frozenset({"forward-0"}), reason=CloseReason.DRAIN)
+    assert plain_rig.engine.abort(order) == 1
+    await client.receive_until_reset()
+    assert plain_rig.stats.closed == {("forward-0", CloseReason.DRAIN): 1}
+
+
 async def test_abort_of_what_is_unheard_of(plain_rig: Rig) -> None:
     assert plain_rig.engine.abort(AbortTunnel(tunnel="x", forwards=frozenset({"y"}))) == 0
 
@@ -116,6 +126,40 @@ async def test_abort_takes_blocked_sessions_and_their_pipes_too(rig: Rig) -> Non
     await server.receive_until_reset()
     pool = rig.engine._pipes
     assert len(pool._idle) == pool.total
+
+
+# ---------------------------------------------------------------- shed
+
+
+async def test_shed_resets_the_longest_idle_and_no_more_than_it_was_told(rig: Rig) -> None:
+    ends = await pairs(rig, 6, name="moving")
+    kept = await pairs(rig, 2, name="staying")
+    await eventually(lambda: sum(rig.stats.connections.values()) == 8)
+    by_port = {session.up.source.getpeername()[1]: session for session in rig.sessions}
+    for age, (client, _) in enumerate(ends):
+        by_port[client.address.port].last_active -= 10 * age  # the last is the longest idle
+    order = Shed(forward="moving", tunnel="lo-a", sessions=2)
+    assert rig.engine.shed(order) == 2
+    for client, server in ends[4:]:
+        await client.receive_until_reset()
+        await server.receive_until_reset()
+    for client, server in ends[:4] + kept:
+        await client.echo(server)
+    assert rig.stats.closed == {("moving", CloseReason.DRAIN): 2}
+    assert rig.engine.shed(replace(order, tunnel="lo-b")) == 0
+    assert rig.engine.shed(replace(order, sessions=0)) == 0
+    assert rig.engine.shed(replace(order, sessions=100)) == 4
+    assert rig.engine.shed(order) == 0
+
+
+async def test_a_dial_under_way_is_not_shed(plain_rig: Rig) -> None:
+    with silent_target() as endpoint:
+        client = await plain_rig.connect(plain_rig.forward(endpoint, connect_timeout=30.0))
+        await eventually(lambda: plain_rig.engine.sessions)
+        assert plain_rig.engine.shed(Shed(forward="forward-0", tunnel="lo-a", sessions=9)) == 0
+        assert plain_rig.engine.sessions == 1
+        client.reset()
+        await plain_rig.idle()
 
 
 # ---------------------------------------------------------------- drain, stop

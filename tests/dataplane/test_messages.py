@@ -8,12 +8,15 @@ from typing import Any
 
 import pytest
 
-from gateway.dataplane.messages import AbortTunnel, DialFailed, Histogram, SessionEnded, Stats
-from gateway.model import CloseReason, ConnectResult, DialFailure, Endpoint
+from gateway.dataplane.messages import AbortTunnel, DialFailed, FirstConnect, Histogram, SessionEnded, Shed, Stats
+from gateway.model import CloseReason, ConnectResult, DialFailure, Endpoint, Vitals
 from tests.dataplane.rig import Rig
 
 MESSAGES = [
     AbortTunnel(tunnel="a", forwards=frozenset({"f"})),
+    Shed(forward="f", tunnel="a", sessions=3),
+    FirstConnect(forward="f", tunnel="a", at=2.5),
+    Vitals(heard={Endpoint("db.corp", 5432): 1.5}, large_lost=1448, rtt=0.02),
     Histogram(bounds=(0.1, 1.0), counts=(1, 0, 2), total=3.5),
     Stats(connections={("f", ConnectResult.OK): 1}, sessions=1),
     DialFailed(forward="f", tunnel="a", target=Endpoint("db.corp", 5432), reason=DialFailure.TIMED_OUT),

@@ -151,6 +151,18 @@ async def test_spares_of_an_old_path_are_closed_and_never_used(
     assert rig.engine._reuse.kept == 0
 
 
+@pytest.mark.parametrize("changes", [{"weight": 2}, {"slow_start": 5.0}, {"ramp_from": 7.0}])
+async def test_what_changes_no_socket_keeps_the_spares(served: tuple[Rig, Target], changes: dict[str, object]) -> None:
+    rig, target = served
+    spare = await _one_that_leaves_a_spare(rig, target)
+    rig.paths = {"lo-a": rig.path("lo-a", **changes)}
+    rig.apply()
+    assert spares_of(rig) == [spare]
+    client, server = await _session(rig, target)
+    await client.echo(server)
+    assert rig.upstream is spare
+
+
 async def test_a_session_that_outlives_its_path_leaves_no_spare(served: tuple[Rig, Target]) -> None:
     rig, target = served
     client, server = await _session(rig, target)
