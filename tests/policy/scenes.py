@@ -109,7 +109,7 @@ class Scene:
 
     def waits(self, until: float) -> None:
         """Let time pass as the controller does: a step at each moment that is due, then one at `until`."""
-        while (due := next_due(self.state)) is not None and due <= until:
+        while (due := next_due(self.state, self.now)) is not None and due <= until:
             self.takes(TimePassed(), at=max(due, self.now))
         self.takes(TimePassed(), at=until)
 

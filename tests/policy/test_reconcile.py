@@ -48,7 +48,7 @@ def test_the_first_look_makes_tunnels_up_and_holds_nobody_down():
         ("b", "unknown", "up", Cause.FIRST_GOOD),
     ]
     assert scene.failovers() == []
-    assert next_due(scene.state) is None
+    assert next_due(scene.state, scene.now) is None
 
 
 def test_a_tunnel_that_is_missing_at_start_is_down_and_needs_rise_but_no_hold_down():
@@ -203,12 +203,12 @@ def test_grace_ends_sessions_later():
     scene = serving(GRACE)
     scene.sees(a=LINK_DOWN, b=GOOD, at=10.0)
     assert scene.aborts() == []
-    assert next_due(scene.state) == 20.0
+    assert next_due(scene.state, scene.now) == 20.0
     scene.waits(19.999)
     assert scene.aborts() == []
     scene.waits(20.0)
     assert scene.aborts() == [("a", HELLO)]
-    assert next_due(scene.state) is None
+    assert next_due(scene.state, scene.now) is None
 
 
 def test_a_tunnel_that_is_back_within_the_grace_keeps_its_sessions():
@@ -331,10 +331,10 @@ def test_a_moment_that_went_by_unnoticed_is_still_due(missed: float):
     scene = serving()
     scene.sees(a=LINK_DOWN, b=GOOD, at=10.0)
     scene.sees(a=GOOD, b=GOOD, at=11.0)
-    assert next_due(scene.state) == 12.0
+    assert next_due(scene.state, scene.now) == 12.0
     scene.takes(TimePassed(), at=12.0 + missed)
     assert scene.health("a") == "up"
-    assert next_due(scene.state) == 42.0 + missed
+    assert next_due(scene.state, scene.now) == 42.0 + missed
 
 
 # ---------------------------------------------------------------- routes and names

@@ -270,25 +270,25 @@ class Reconciling(RuleBasedStateMachine):
 
     @invariant()
     def time_makes_progress(self):
-        due = next_due(self.state)
+        due = next_due(self.state, self.now)
         if due is None:
             return
         if due <= self.now:  # a rise of one after a stumble: one more look
             state, _ = step(self.state, TimePassed(), self.now)
-            after = next_due(state)
+            after = next_due(state, self.now)
             assert after is None or after > self.now
 
     @invariant()
     def left_alone_it_comes_to_rest(self):
         state, now = self.state, self.now
         for _ in range(4 * len(NAMES) + 2 * len(state.reprieves) + 2):
-            due = next_due(state)
+            due = next_due(state, now)
             if due is None:
                 break
             now = max(now, due)
             state, decision = step(state, TimePassed(), now)
             assert not [it for it in decision.transitions if it.new is Health.DOWN], "time alone fells nothing"
-        assert next_due(state) is None
+        assert next_due(state, now) is None
         for name, tunnel in state.tunnels.items():
             good = tunnel.is_seen and tunnel.fact_cause is None and tunnel.verdict is None
             assert (tunnel.health.health is Health.UP) is good, name

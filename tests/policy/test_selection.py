@@ -74,12 +74,12 @@ BALANCE: dict[str, tuple[list[Standing], set[str], Choice]] = {
 )
 def test_table(policy: ForwardPolicy, standings: list[Standing], lost: set[str], choice: Choice):
     order = "abcdefgh"[: len(standings)]
-    assert choose(tuple(order), policy, dict(zip(order, standings, strict=True)), lost) == choice
+    assert choose(tuple(order), policy, dict(zip(order, standings, strict=True)), lost=lost) == choice
 
 
 @pytest.mark.parametrize("cause", Cause)
 def test_soft_is_what_may_be_wrong(cause: Cause):
-    assert is_soft_down(standing(Health.DOWN, cause)) is (cause in {Cause.PROBES, Cause.STALL})
+    assert is_soft_down(standing(Health.DOWN, cause)) is not cause.hard
     assert not is_soft_down(standing(Health.UP, cause))
 
 
@@ -98,7 +98,7 @@ def test_soft_is_what_may_be_wrong(cause: Cause):
     ],
 )
 def test_why_not(it: Standing, lost: set[str], text: str):
-    assert why_not("a", it, lost) == text
+    assert why_not("a", it, lost=lost) == text
 
 
 standings = st.builds(
@@ -120,7 +120,7 @@ def test_only_fit_tunnels_are_chosen_and_one_is_if_there_is_any(
 ):
     order = tuple("abcde"[: len(each)])
     by_name = dict(zip(order, each, strict=True))
-    choice = choose(order, policy, by_name, lost)
+    choice = choose(order, policy, by_name, lost=lost)
     able = {name for name in order if name not in lost and by_name[name].admin is AdminState.ENABLED}
     up = {name for name in able if by_name[name].health is Health.UP}
     soft = {name for name in able if is_soft_down(by_name[name])}

@@ -25,6 +25,20 @@ def of(scene: Scene, name: str) -> TunnelView:
     return next(it for it in seen(scene).tunnels if it.name == name)
 
 
+def as_seen(active: str | None, *offered: str, why: dict[str, str], last_resort: bool = False) -> ForwardView:
+    """The forward of the scene, which is always called the same."""
+    return ForwardView(
+        name="hello",
+        active=active,
+        servable=active is not None,
+        why=why,
+        listens=("*:33000",),
+        target=str(Target),
+        offered=offered,
+        last_resort=last_resort,
+    )
+
+
 def serving(*forwards) -> Scene:
     scene = Scene(*forwards)
     scene.sees(a=GOOD, b=GOOD)
@@ -34,19 +48,17 @@ def serving(*forwards) -> Scene:
 def test_before_anything_is_known():
     made = only(Scene())
     unknown = "nothing is known of it yet"
-    assert made == ForwardView(
-        name="hello", active=None, servable=False, why={"a": unknown, "b": unknown, "": "no tunnel can be used"}
-    )
+    assert made == as_seen(None, why={"a": unknown, "b": unknown, "": "no tunnel can be used"})
 
 
 def test_all_well():
-    assert only(serving()) == ForwardView(name="hello", active="a", servable=True, why={"b": "up, standby"})
+    assert only(serving()) == as_seen("a", "a", "b", why={"b": "up, standby"})
 
 
 def test_down_and_held():
     scene = serving()
     scene.sees(a=LINK_DOWN, b=GOOD, at=10.0)
-    assert only(scene) == ForwardView(name="hello", active="b", servable=True, why={"a": "down: link_down"})
+    assert only(scene) == as_seen("b", "b", why={"a": "down: link_down"})
     assert (of(scene, "a").cause, of(scene, "a").since) == (Cause.LINK_DOWN, 10.0)
     scene.sees(a=GOOD, b=GOOD, at=11.0)
     scene.waits(12.0)
@@ -60,21 +72,15 @@ def test_last_resort():
     scene = serving()
     scene.hears("a", Cause.PROBES)
     scene.hears("b", Cause.STALL)
-    assert only(scene) == ForwardView(
-        name="hello",
-        active="a",
-        servable=True,
-        why={"b": "down: stall", "": "no tunnel is up: the active one is a last resort"},
-    )
+    why = {"b": "down: stall", "": "no tunnel is up: the active one is a last resort"}
+    assert only(scene) == as_seen("a", "a", why=why, last_resort=True)
 
 
 def test_tunnels_that_are_up_and_lead_nowhere():
     scene = Scene()
     scene.sees(a=GOOD, b=GOOD, unrouted=frozenset({("tun-a", Target.host), ("tun-b", Target.host)}))
     no_route = "no route to the target"
-    assert only(scene) == ForwardView(
-        name="hello", active=None, servable=False, why={"a": no_route, "b": no_route, "": "no tunnel can be used"}
-    )
+    assert only(scene) == as_seen(None, why={"a": no_route, "b": no_route, "": "no tunnel can be used"})
 
 
 def test_a_name_without_an_address_cannot_be_served():
@@ -100,14 +106,12 @@ def test_what_the_operator_wants(admin: AdminState):
         scene.state, tunnels={**scene.state.tunnels, "a": replace(scene.state.tunnels["a"], admin=admin)}
     )
     scene.sees(a=GOOD, b=GOOD)
-    assert only(scene) == ForwardView(
-        name="hello", active="b", servable=True, why={"a": f"{admin.value} by the operator"}
-    )
+    assert only(scene) == as_seen("b", "b", why={"a": f"{admin.value} by the operator"})
     assert of(scene, "a").admin is admin
 
 
 def test_counts_are_a_copy():
     transitions = Counter({("a", Cause.PROBES): 1})
-    made = view(serving().state, 0.0, transitions=transitions, failovers={})
+    made = view(serving().state, 0.0, transitions=transitions, failovers={}, failbacks={}, failover_seconds=None)
     transitions["a", Cause.PROBES] += 1
     assert made.transitions == {("a", Cause.PROBES): 1}
