@@ -7,7 +7,6 @@ making of sockets, and of addresses, routes and drops; the scenario's own loop s
 from __future__ import annotations
 
 import asyncio
-import os
 import socket
 import subprocess
 from collections.abc import AsyncIterator, Callable
@@ -50,7 +49,7 @@ class Far:
     @staticmethod
     def _enter() -> str:
         enter_namespace()
-        return os.readlink("/proc/thread-self").rpartition("/")[2]
+        return File("/proc/thread-self").readlink().name
 
     def call(self, function: Callable[_P, _T], *args: _P.args, **kwargs: _P.kwargs) -> _T:
         """Call `function` in this namespace, and wait for it."""

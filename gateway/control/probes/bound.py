@@ -6,6 +6,7 @@ index: a name may have gone to another one a moment ago.
 
 from __future__ import annotations
 
+import errno
 import socket
 from typing import Final
 
@@ -13,6 +14,8 @@ from gateway.model import Path
 
 SO_BINDTOIFINDEX: Final = 62  # include/uapi/asm-generic/socket.h, Linux 5.0
 IP_BIND_ADDRESS_NO_PORT: Final = 24  # ip(7): choose the port at connect(), when the whole 4-tuple is known
+_IP_RECVERR: Final = 11  # ip(7)
+_IPV6_RECVERR: Final = 25  # ipv6(7)
 
 
 def family_of(address: str) -> socket.AddressFamily:
@@ -26,8 +29,29 @@ def stream(path: Path, address: str) -> socket.socket:
 
 
 def datagram(path: Path, address: str, kind: socket.SocketKind, protocol: int) -> socket.socket:
-    """A non-blocking socket of another kind for `address`; the caller's. Raises OSError, as `stream` does."""
-    return _bound(path, address, kind, protocol)
+    """A non-blocking socket of another kind for `address`; the caller's. Raises OSError, as `stream` does.
+
+    What routers say about its packets is its error. To be sent on with `send`.
+    """
+    made = _bound(path, address, kind, protocol)
+    if made.family == socket.AF_INET6:
+        made.setsockopt(socket.IPPROTO_IPV6, _IPV6_RECVERR, 1)
+    else:
+        made.setsockopt(socket.IPPROTO_IP, _IP_RECVERR, 1)
+    return made
+
+
+def send(sock: socket.socket, packet: bytes) -> None:
+    """Send on a connected `datagram` socket. What the device's own queue drops is lost, and its silence is evidence.
+
+    The kernel says ENOBUFS then, to those who asked for errors; a full queue is how a VPN client that hangs shows
+    itself. TCP's SYN meets the same and says nothing.
+    """
+    try:
+        sock.send(packet)
+    except OSError as error:
+        if error.errno != errno.ENOBUFS:
+            raise
 
 
 def _bound(path: Path, address: str, kind: socket.SocketKind, protocol: int) -> socket.socket:

@@ -41,7 +41,7 @@ async def ask(aim: Aim, path: Path, seconds: float) -> Answer:
         try:
             sock.connect((address, aim.spec.port))
             sent_at = monotonic()
-            sock.send(question.packet())
+            bound.send(sock, question.packet())
             code = await _answered(sock, question, seconds)
         except OSError as error:
             return failed(code_of(error), sent_at=sent_at, at=monotonic())

@@ -78,8 +78,8 @@ async def ask(aim: Aim, path: Path, seconds: float) -> Answer:
 class _Wire(AbstractResolver):
     """Gives aiohttp its one socket and its one address, and keeps a second descriptor of the socket.
 
-    aiohttp closes its own before we hear of a failed connect; the second one can still tell how far it had come. After a
-    failed TLS handshake, on the other hand, nobody closes it but us.
+    aiohttp closes its own before we hear of a failed connect; the second one can still tell how far it had come. After
+    a failed TLS handshake, on the other hand, nobody closes it but us.
     """
 
     def __init__(self, aim: Aim, path: Path) -> None:

@@ -24,8 +24,6 @@ _UNFRAGMENTED_ABOVE: Final = 56  # bytes: the usual payload
 _SOL_RAW: Final = 255
 _ICMP_FILTER: Final = 1  # raw(7): a bit for each type that is not wanted
 _ICMP6_FILTER: Final = 1  # RFC 3542: the same, of 256
-_IP_RECVERR: Final = 11  # ip(7): what routers say about our packets is our error
-_IPV6_RECVERR: Final = 25
 _IP_MTU_DISCOVER: Final = 10
 _IPV6_MTU_DISCOVER: Final = 23
 _PMTUDISC_PROBE: Final = 3  # Don't Fragment, and ignore what is remembered of the path
@@ -49,7 +47,7 @@ async def ask(aim: Aim, path: Path, seconds: float) -> Answer:
             _prepare(sock, request)
             sock.connect((address, 0))
             sent_at = monotonic()
-            sock.send(request.packet())
+            bound.send(sock, request.packet())
             await _returned(sock, request, seconds)
         except OSError as error:
             code, at = code_of(error), monotonic()
@@ -68,10 +66,9 @@ def _open(path: Path, address: str) -> socket.socket:
 
 
 def _prepare(sock: socket.socket, request: echo.Echo) -> None:
-    """Hear echo replies and what routers say, and nothing else."""
+    """Have a large one go out whole, and hear replies only."""
     large = request.size > _UNFRAGMENTED_ABOVE
     if request.family == socket.AF_INET6:
-        sock.setsockopt(socket.IPPROTO_IPV6, _IPV6_RECVERR, 1)
         if large:
             sock.setsockopt(socket.IPPROTO_IPV6, _IPV6_MTU_DISCOVER, _PMTUDISC_PROBE)
             sock.setsockopt(socket.IPPROTO_IPV6, _IPV6_DONTFRAG, 1)
@@ -80,7 +77,6 @@ def _prepare(sock: socket.socket, request: echo.Echo) -> None:
             wanted[echo.REPLY_V6 // 32] &= ~(1 << echo.REPLY_V6 % 32)
             sock.setsockopt(socket.IPPROTO_ICMPV6, _ICMP6_FILTER, struct.pack("=8I", *wanted))
         return
-    sock.setsockopt(socket.IPPROTO_IP, _IP_RECVERR, 1)
     if large:
         sock.setsockopt(socket.IPPROTO_IP, _IP_MTU_DISCOVER, _PMTUDISC_PROBE)
     if sock.type == socket.SOCK_RAW:

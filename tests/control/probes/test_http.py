@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-import datetime
+import datetime as dt
 from collections.abc import Callable, Coroutine
 from dataclasses import replace
 from ipaddress import ip_address
@@ -19,7 +19,7 @@ from tests.control.probes.certified import server_context
 from tests.control.watching import eventually, open_descriptors
 
 pytestmark = pytest.mark.lab
-EXPIRY = datetime.datetime(2031, 1, 1, tzinfo=datetime.UTC)
+EXPIRY = dt.datetime(2031, 1, 1, tzinfo=dt.UTC)
 Speak = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Coroutine[None, None, None]]
 
 

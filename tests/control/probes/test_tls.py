@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-import datetime
+import datetime as dt
 from pathlib import Path
 
 import pytest
@@ -16,7 +16,7 @@ from tests.control.probes.certified import server_context
 from tests.control.watching import eventually, open_descriptors
 
 pytestmark = pytest.mark.lab
-EXPIRY = datetime.datetime(2020, 2, 29, 12, 0, tzinfo=datetime.UTC)
+EXPIRY = dt.datetime(2020, 2, 29, 12, 0, tzinfo=dt.UTC)
 
 
 async def _read_on(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -42,7 +42,9 @@ def test_a_handshake_passes_and_tells_when_the_certificate_expires(tmp_path: Pat
                 target = aim("tls", "db.example.com", server.sockets[0].getsockname()[1], addresses=(host,))
                 before = open_descriptors()
                 answer = await tls.ask(target, path, 5.0)
-                assert (answer.outcome, answer.detail) == (ProbeOutcome.PASSED, ""), "an expired one is shown all the same"
+                assert (answer.outcome, answer.detail) == (ProbeOutcome.PASSED, ""), (
+                    "an expired one is shown all the same"
+                )
                 assert answer.expiry_at_unix == EXPIRY.timestamp()
                 assert answer.rtt is not None
                 assert 0 < answer.rtt < answer.at - answer.sent_at, "the network's round trip, without the cryptography"
