@@ -27,7 +27,7 @@ Reading = tuple[Endpoint, TcpInfo]
 
 _PATIENCE_SECONDS: Final = 1.0
 _PATIENCE_ROUND_TRIPS: Final = 4
-_DIALLED_SECONDS: Final = 60.0  # older ones tell nobody anything, and there may be ten thousand
+_DIALLED_SECONDS: Final = 10.0  # older ones tell nobody anything, and there may be ten thousand
 _MOST_DIALS: Final = 2048
 _LARGE: Final = 1000  # bytes: every path carries smaller segments (IPv6's least MTU is 1,280)
 _RETRANSMITS: Final = 3  # 1.4 s at the least time-out
@@ -103,10 +103,10 @@ def _large_passed(info: TcpInfo) -> bool:
 def _dialled(tunnel: TunnelEntry, after: float) -> dict[Endpoint, float]:
     """When a dial last worked, by target; of a forward of several targets nobody knows which it was."""
     dialled: dict[Endpoint, float] = {}
-    for lane in tunnel.lanes:
-        if lane.connected_at > after and len(ports := lane.forward.spec.ports) == 1:
-            target = ports[0].target
-            dialled[target] = max(lane.connected_at, dialled.get(target, after))
+    lately = [(lane.connected_at, lane.forward.spec.ports) for lane in tunnel.lanes if lane.connected_at > after]
+    for at, ports in lately:
+        if len(ports) == 1 and at > dialled.get(ports[0].target, after):
+            dialled[ports[0].target] = at
     return dialled
 
 

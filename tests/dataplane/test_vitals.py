@@ -115,6 +115,9 @@ async def test_the_last_dial_that_worked_by_target_and_tunnel(rig: Rig) -> None:
     moved = Endpoint("127.0.0.1", free_port())
     rig.respecify(2, ports=(PortMap(listen=rig.forwards[2].ports[0].listen, target=moved),))
     assert rig.engine.vitals("lo-a").dialled.keys() == {target.endpoint}
+    for lane in rig.engine._ledger.lanes():
+        lane.connected_at -= 60.0
+    assert rig.engine.vitals("lo-a").dialled == {}
 
 
 async def test_a_forward_of_several_targets_does_not_say_which_was_dialled(plain_rig: Rig) -> None:
