@@ -229,7 +229,7 @@ def test_a_healthy_bulk_transfer_is_heard_all_the_time_and_waits_for_nothing() -
 
             def healthy() -> None:
                 vitals = rig.engine.vitals("tun-a")
-                assert monotonic() - vitals.heard[target.endpoint] < 0.3
+                assert monotonic() - vitals.heard[target.endpoint] < 0.5
                 assert vitals.unacknowledged_since == {}
                 assert vitals.large_lost is None
                 assert vitals.rtt is not None
@@ -253,24 +253,25 @@ def test_a_black_hole_shows_since_when_it_swallows(bulk: bool) -> None:
         if bulk:
             async with flowing(client, server):
                 await eventually(lambda: rig.sessions[0].up.moved > 1 << 20)
+                earliest = monotonic()
                 far.black_hole()
                 began = monotonic()
                 await eventually(lambda: rig.engine.vitals("tun-a").unacknowledged_since)
         else:
             await eventually(lambda: monotonic() - rig.engine.vitals("tun-a").heard[target.endpoint] > 2.0)
             far.black_hole()
-            began = monotonic()
+            earliest = began = monotonic()
             await client.send(b"anybody there?")
             await eventually(lambda: rig.engine.vitals("tun-a").unacknowledged_since)
         noticed = monotonic() - began
 
         def right() -> None:
             vitals = rig.engine.vitals("tun-a")
-            assert abs(vitals.unacknowledged_since[target.endpoint] - began) < 0.1
-            assert vitals.heard[target.endpoint] < began + 0.05
+            assert earliest - 0.1 < vitals.unacknowledged_since[target.endpoint] < began + 0.1
+            assert vitals.heard[target.endpoint] < began + 0.1
 
         right()
-        assert 0.9 < noticed < 2.5
+        assert 0.9 < noticed < 4.0
         await throughout(1.5, right)
 
     through_a_tunnel(scenario)
