@@ -2,7 +2,8 @@
 
 An attempt that fails for a reason of the path (unreachable, timed out, tunnel fallen) is followed by the next one of
 the listener's current plan, within the same deadline, and before a byte of the client is read. A refusal is the
-target's own answer and goes to the client as RST.
+target's own answer and goes to the client as RST. A dial that stays unanswered may be raced against another one
+(`hedging`), and a client for whom no tunnel is left may wait for one (`holds`).
 
 Nothing ever leaves by the default route: the path is proven first (`proof`), the socket is bound to the proven device
 before it is connected, and a failure of either ends the attempt.
@@ -18,26 +19,27 @@ from collections.abc import Callable
 from time import monotonic
 from typing import TYPE_CHECKING, Final, Protocol
 
-from gateway.dataplane import sockopt
+from gateway.dataplane.hedging import Hedging, Race
 from gateway.dataplane.ledger import Lane, TunnelEntry
 from gateway.dataplane.plan import Attempt, Plan, same_device
 from gateway.dataplane.proof import PathProof
 from gateway.dataplane.proxy_protocol import proxy_header
 from gateway.dataplane.reuse import UpstreamReuse
 from gateway.dataplane.session import Phase, Pump, Session, Watch
-from gateway.model import CloseReason, DialFailure, Endpoint, Path, ProxyProtocol
+from gateway.dataplane.upstream import FAILED_EVENTS, UNDER_WAY, failure_of, failure_said_by, make_upstream
+from gateway.model import CloseReason, DialFailure, Endpoint, HedgeResult, Path, ProxyProtocol
 
 if TYPE_CHECKING:  # a listener knows the engine, as a dialer does; neither needs the other
     from gateway.dataplane.listener import Listener
 
-_NONBLOCKING_STREAM: Final = int(socket.SOCK_STREAM | socket.SOCK_NONBLOCK | socket.SOCK_CLOEXEC)
 _TCP: Final = int(socket.IPPROTO_TCP)
 _TCP_MAXSEG: Final = int(socket.TCP_MAXSEG)
-_FAILED_EVENTS: Final = select.EPOLLERR | select.EPOLLHUP
+_FAILED_EVENTS: Final = FAILED_EVENTS
 _RELAYING: Final = Phase.RELAYING
 _WRITABLE: Final = select.EPOLLOUT
-_UNDER_WAY: Final = frozenset({0, errno.EINPROGRESS})
+_UNDER_WAY: Final = UNDER_WAY
 _NO_HEADER: Final = ProxyProtocol.NONE
+_TUNNEL_FELL: Final = frozenset({DialFailure.NOT_PROVEN, DialFailure.TUNNEL_DOWN})
 
 
 class Host(Protocol):
@@ -45,10 +47,13 @@ class Host(Protocol):
 
     batch: int
     now: float  # monotonic, as of the beginning of the batch
-    sources: list[Pump | Listener | None]  # by descriptor: whose event it is
+    sources: list[Pump | Listener | Race | None]  # by descriptor: whose event it is
 
     def adopt_upstream(self, session: Session, upstream: Socket) -> None:
         """Take a new `upstream` as the session's: registered with epoll, found by its descriptor."""
+
+    def adopt_second(self, race: Race, upstream: Socket) -> None:
+        """Take a new `upstream` as the race's: registered with epoll, found by its descriptor."""
 
     def drop_upstream(self, session: Session) -> None:
         """Close the session's upstream, if it has one, and forget it."""
@@ -58,6 +63,9 @@ class Host(Protocol):
 
     def give_up(self, session: Session, reason: CloseReason | None = None) -> None:
         """No upstream is to be had, or wanted for `reason`: reset the client and forget the session."""
+
+    def hold_or_give_up(self, session: Session) -> None:
+        """No tunnel is left to dial through: let the client wait where it may, else give up."""
 
     def finish(self, session: Session, reason: CloseReason) -> None:
         """End a session that had its upstream."""
@@ -82,6 +90,7 @@ class Dialer:
         self._on_failure = on_failure
         self._on_awaited = on_awaited
         self.dialling: dict[Session, None] = {}
+        self.hedging = Hedging(dialer=self, host=host)
 
     def dial(self, session: Session, attempt: Attempt) -> None:
         """Start one attempt. Its end comes as an event on the upstream, from `expire`, or at once."""
@@ -109,23 +118,24 @@ class Dialer:
                 session.down.source = upstream
                 self._sources[upstream.fileno()] = session.down
             else:
-                upstream = self._make(attempt)
+                upstream = make_upstream(attempt)
                 code = upstream.connect_ex(attempt.address)
                 self._host.adopt_upstream(session, upstream)
         except OSError as error:
             code = error.errno or errno.EIO
         if code not in _UNDER_WAY:
-            self.failed(session, _reason(code))
+            self.failed(session, failure_of(code))
 
     def on_upstream(self, session: Session, events: int) -> bool:
         """An event on the upstream of a session that is being dialled: whether it is connected now."""
         if events & _FAILED_EVENTS:
-            code = session.down.source.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
-            self.failed(session, _reason(code))
+            self.failed(session, failure_said_by(session.down.source))
             return False
         if not events & _WRITABLE:
             return False
         del self.dialling[session]
+        if session.race is not None:
+            self.hedging.settle(session)
         lane = session.attempt.lane
         now = lane.connected_at = self._host.now
         lane.tunnel.dial_times.append(now - session.dialled_at)
@@ -137,12 +147,16 @@ class Dialer:
     def failed(self, session: Session, reason: DialFailure) -> None:
         """The attempt under way failed: count it, go on to the next, or give up."""
         attempt = session.attempt
-        attempt.lane.failures[reason] += 1
-        self._on_failure(attempt, session, reason)
+        self.count_failure(attempt, session, reason)
+        if session.race is not None and self.hedging.goes_on(session, reason):
+            return
         self._release(session)
         following = self._following(session, reason)
         if following is None:
-            self._host.give_up(session)
+            if self._tunnel_fell(session, reason):
+                self._host.hold_or_give_up(session)
+            else:
+                self._host.give_up(session)
             return
         session.tried = (*session.tried, attempt)
         # The next attempt belongs to this batch, whose events are not trusted: so assume what they might have said.
@@ -151,6 +165,11 @@ class Dialer:
             session.watched = Watch.SPOKE
         session.dialled_at = monotonic()
         self.dial(session, following)
+
+    def count_failure(self, attempt: Attempt, session: Session, reason: DialFailure) -> None:
+        """An attempt for `session` failed: count it in its lane, and say so."""
+        attempt.lane.failures[reason] += 1
+        self._on_failure(attempt, session, reason)
 
     def abandon(self, session: Session) -> None:
         """Stop dialling for a session that is over."""
@@ -161,22 +180,38 @@ class Dialer:
         for session in list(self.dialling):
             if now - session.dialled_at < session.plan.share and not session.tried:
                 continue  # no need to work out its deadline: five thousand may be dialling
-            if session in self.dialling and now >= self._deadline(session):
+            if session in self.dialling and now >= self.deadline(session, session.dialled_at):
                 self.failed(session, DialFailure.TIMED_OUT)
+        self.hedging.expire(now)
 
     def withdraw(self) -> None:
         """Fail the attempts that the present table no longer offers: their tunnel has fallen, or has a new device."""
+        self.hedging.withdraw()
         for session in list(self.dialling):
-            if session in self.dialling and not self._offered(session):
+            if session in self.dialling and not self.is_offered(session, session.attempt):
                 self.failed(session, DialFailure.TUNNEL_DOWN)
 
-    # ------------------------------------------------------------ parts
+    # ------------------------------------------------------------ for either dial of a race
 
-    def _offered(self, session: Session) -> bool:
-        """Whether what `session` dials is still to be dialled; a plan from before the table may offer a dead path."""
-        attempt = session.attempt
+    def deadline(self, session: Session, dialled_at: float) -> float:
+        """When the dial that `session` began at `dialled_at` has used up its share of the time."""
+        total = session.begun_at + session.attempt.lane.forward.spec.connect_timeout
+        race = session.race
+        done = (*session.tried, session.attempt) if race is None else (*session.tried, session.attempt, race.attempt)
+        left = 1 + sum(attempt not in done for attempt in self._host.current_plan(session).attempts())
+        return dialled_at + max(0.0, total - dialled_at) / left
+
+    def is_offered(self, session: Session, attempt: Attempt) -> bool:
+        """Whether what is dialled is still to be dialled; a plan from before the table may offer a dead path."""
         is_path = same_device(attempt.path, attempt.lane.tunnel.path)
         return is_path and attempt in self._host.current_plan(session).attempts()
+
+    def is_proven(self, attempt: Attempt) -> bool:
+        """Whether a socket bound to the path of `attempt` leaves through its tunnel, as of this batch."""
+        tunnel, path, batch = attempt.lane.tunnel, attempt.path, self._host.batch
+        return same_device(path, tunnel.path) and (tunnel.proven_in_batch == batch or self._prove(tunnel, path, batch))
+
+    # ------------------------------------------------------------ parts
 
     def _prove(self, tunnel: TunnelEntry, path: Path, batch: int) -> bool:
         if self._proof.refusal(path) is not None:
@@ -184,18 +219,10 @@ class Dialer:
         tunnel.proven_in_batch = batch
         return True
 
-    @staticmethod
-    def _make(attempt: Attempt) -> Socket:
-        upstream = Socket(attempt.family, _NONBLOCKING_STREAM, 0)
-        try:
-            sockopt.prepare_upstream(upstream, attempt.path, attempt.lane.forward.spec)
-        except OSError:
-            upstream.close()
-            raise
-        return upstream
-
     def _release(self, session: Session) -> None:
-        """Undo what `dial` did: no upstream, no lane, not dialling."""
+        """Undo what `dial` did: no upstream, no lane, not dialling, and no race."""
+        if session.race is not None:
+            self.hedging.settle(session, HedgeResult.FAILED)
         self._host.drop_upstream(session)
         session.attempt.lane.sessions.discard(session)
         self.dialling.pop(session, None)
@@ -204,7 +231,7 @@ class Dialer:
         """The attempt to make after the present one failed for `reason`."""
         if reason is DialFailure.RESET:  # the target answered and hung up
             return None
-        if monotonic() >= session.accepted_at + session.attempt.lane.forward.spec.connect_timeout:
+        if monotonic() >= session.begun_at + session.attempt.lane.forward.spec.connect_timeout:
             return None
         failed = session.attempt
         done = (*session.tried, failed)
@@ -212,15 +239,20 @@ class Dialer:
             if attempt in done:
                 continue
             if reason is DialFailure.REFUSED and attempt.lane is not failed.lane:
-                return None  # another tunnel leads to the same target, and that has answered
+                continue  # another tunnel leads to the same target, and that has answered
             return attempt
         return None
 
-    def _deadline(self, session: Session) -> float:
-        total = session.accepted_at + session.attempt.lane.forward.spec.connect_timeout
-        done = (*session.tried, session.attempt)
-        left = 1 + sum(attempt not in done for attempt in self._host.current_plan(session).attempts())
-        return session.dialled_at + max(0.0, total - session.dialled_at) / left
+    def _tunnel_fell(self, session: Session, reason: DialFailure) -> bool:
+        """Whether the last attempt failed because its tunnel is not what it was, so that waiting may help.
+
+        Unreachable is that if the kernel said so at once (no route), or has lost the device meanwhile; else it is what
+        a router beyond the tunnel has to say.
+        """
+        if reason is not DialFailure.UNREACHABLE:
+            return reason in _TUNNEL_FELL
+        at_once = session.dial_batch == self._host.batch
+        return at_once or self._proof.refusal(session.attempt.path) is not None
 
     def _send_header(self, session: Session) -> bool:
         """Send the PROXY header, first of all bytes; a fresh socket's buffer takes it whole or the session is over."""
@@ -239,16 +271,3 @@ class Dialer:
         if not whole:
             self._host.finish(session, CloseReason.ERROR)
         return whole
-
-
-def _reason(code: int) -> DialFailure:
-    """What an errno of connect(2) says about the attempt."""
-    if code == errno.ECONNREFUSED:
-        return DialFailure.REFUSED
-    if code == errno.ETIMEDOUT:
-        return DialFailure.TIMED_OUT
-    if code == errno.ECONNRESET:
-        return DialFailure.RESET
-    if code in sockopt.LOCAL_TROUBLE:
-        return DialFailure.LOCAL
-    return DialFailure.UNREACHABLE

@@ -16,6 +16,7 @@ from _socket import socket as Socket  # noqa: N812
 from collections.abc import Callable
 from dataclasses import dataclass
 from heapq import nsmallest
+from itertools import chain
 from operator import attrgetter
 from time import monotonic
 from typing import Final
@@ -25,8 +26,11 @@ import structlog
 from gateway.dataplane import sample, sockopt
 from gateway.dataplane.dialer import Dialer
 from gateway.dataplane.endings import ended, ended_without_upstream
+from gateway.dataplane.hedging import Race
+from gateway.dataplane.holds import Holds
 from gateway.dataplane.ledger import Lane, Ledger
-from gateway.dataplane.listener import Listener, bind_all
+from gateway.dataplane.listener import Listener
+from gateway.dataplane.listeners import Listeners
 from gateway.dataplane.messages import AbortTunnel, DialFailed, FirstConnect, SessionEnded, Shed, Stats
 from gateway.dataplane.pipes import PipePool
 from gateway.dataplane.plan import Attempt, Plan, make_plan, same_device
@@ -36,7 +40,7 @@ from gateway.dataplane.reuse import Spares, UpstreamReuse
 from gateway.dataplane.session import UNCONNECTED, Phase, Pump, Session, Sessions, Watch
 from gateway.dataplane.timeouts import overdue
 from gateway.dataplane.vitals import vitals
-from gateway.model import CloseReason, ConnectResult, DialFailure, ListenAddress, RoutingTable, Vitals
+from gateway.model import CloseReason, ConnectResult, DialFailure, HoldResult, RoutingTable, Vitals
 from gateway.observe.throttle import Throttle
 
 log = structlog.get_logger()
@@ -48,6 +52,7 @@ _UNUSUAL: Final = select.EPOLLERR | select.EPOLLHUP | select.EPOLLRDHUP | select
 _WRITABLE: Final = select.EPOLLOUT
 _RELAYING: Final = Phase.RELAYING
 _DIALLING: Final = Phase.DIALLING
+_HELD: Final = Phase.HELD
 _ENDED: Final = Phase.ENDED
 _NOT_WATCHED: Final = Watch.NOT_YET
 _QUIET: Final = Watch.QUIET
@@ -56,7 +61,8 @@ _EOF: Final = CloseReason.EOF
 _CLIENT_RESET: Final = CloseReason.CLIENT_RESET
 _EVENTS_A_POLL: Final = 128  # bounds a turn: with bulk flows each event may take a quarter of a millisecond
 _SWEEP_SECONDS: Final = 1.0  # how coarse idle and half-close timeouts are
-_DIAL_CHECK_SECONDS: Final = 0.05  # how coarse connect timeouts are
+_CHECK_SECONDS: Final = 0.05  # how coarse connect and hold timeouts are
+_LEAST_CHECK_SECONDS: Final = 0.002  # how coarse hedging may be at worst: each check looks at all dials
 _PAUSE_SECONDS: Final = 0.1
 _SPIN_LIMIT_SECONDS: Final = 0.001  # of one turn: the event loop has other things to do
 _SPARE_UPSTREAMS: Final = 1024
@@ -96,7 +102,7 @@ class Engine:
         self._loop = asyncio.get_running_loop()
         self._epoll = select.epoll()
         self._poll = self._epoll.poll
-        self.sources: list[Pump | Listener | None] = [None] * 1024
+        self.sources: list[Pump | Listener | Race | None] = [None] * 1024
         self._ledger = Ledger()
         self._samples: dict[str, list[Session]] = {}  # by tunnel
         self._sessions = Sessions()
@@ -111,15 +117,17 @@ class Engine:
             on_failure=self._dial_failed,
             on_awaited=self._first_connect,
         )
+        self._holds = Holds(host=self, dial=self._dialer.dial, loop=self._loop)
         self._table: RoutingTable | None = None
-        self._listeners: dict[ListenAddress, Listener] = {}
+        self._listeners = Listeners(host=self, ledger=self._ledger, loop=self._loop)
         self.backlogged: dict[Listener, None] = {}
         self.waiting = 0
         self._pause_log = Throttle(seconds=1.0)
-        self._draining = False
         self._accept_pauses = 0
         self._resume_timer: asyncio.TimerHandle | None = None
-        self._dial_timer: asyncio.TimerHandle | None = None
+        self._check_timer: asyncio.TimerHandle | None = None
+        self._check_seconds = _CHECK_SECONDS
+        self._hedges = False
         self._next_turn: asyncio.Handle | None = None
         self._sweep_timer = self._loop.call_later(_SWEEP_SECONDS, self._sweep)
         self._relay.tick = int(monotonic())
@@ -129,10 +137,12 @@ class Engine:
 
     def apply(self, table: RoutingTable) -> None:
         """See `DataPlane.apply`."""
-        self.batch += 1
-        self.now = monotonic()
-        self._open_and_close_listeners(table)
+        self.begin_batch()
+        self._listeners.apply(table)
         self._table = table
+        soonest = min((it.hedge_after for it in table.forwards if it.hedge_after), default=None)
+        self._hedges = soonest is not None
+        self._check_seconds = min(_CHECK_SECONDS, soonest or _CHECK_SECONDS)
         for name in self._ledger.tunnels.keys() | table.paths.keys():
             tunnel = self._ledger.tunnel(name)
             if tunnel.path != table.paths.get(name):
@@ -146,7 +156,8 @@ class Engine:
                     lane.connected_at = 0.0  # that was another target
                 lane.path, lane.spec = lane.tunnel.path, lane.forward.spec
         self._dialer.withdraw()
-        self._after_dials()
+        self._holds.release()
+        self.check_later()
 
     def abort(self, order: AbortTunnel) -> int:
         """See `DataPlane.abort`."""
@@ -184,20 +195,18 @@ class Engine:
 
     def drain(self) -> None:
         """See `DataPlane.drain`."""
-        self._draining = True
-        for listener in self._listeners.values():
-            self._close_listener(listener)
-        self._listeners.clear()
+        self._listeners.drain()
 
     def stop(self) -> int:
         """See `DataPlane.stop`. The engine cannot be used again."""
         self.drain()
-        doomed = list(self._ledger.sessions())
+        self._holds.close()
+        doomed = [*self._ledger.sessions(), *self._holds.held]
         for session in doomed:
             self.finish(session, CloseReason.DRAIN)
         for lane in self._ledger.lanes():
             self._flush(lane)
-        for handle in (self._sweep_timer, self._dial_timer, self._resume_timer, self._next_turn):
+        for handle in (self._sweep_timer, self._check_timer, self._resume_timer, self._next_turn):
             if handle is not None:
                 handle.cancel()
         self._loop.remove_reader(self._epoll.fileno())
@@ -225,8 +234,8 @@ class Engine:
                 self._accept_from(listener)
         if self._relay.unfinished or self.backlogged:
             self._next_turn = self._loop.call_soon(self._turn)
-        if self._dialer.dialling and self._dial_timer is None:
-            self._after_dials()
+        if self._dialer.dialling and self._check_timer is None:
+            self.check_later()
 
     def _spin(self) -> None:
         """Poll on for `busy_poll` after the last activity, within the limit of a turn."""
@@ -266,13 +275,20 @@ class Engine:
                             pump(source)
                         if event & _WRITABLE and twin.held is not None:  # after an end there is nothing held
                             pump(twin)
-                    elif session.phase is _DIALLING and session.dial_batch != self.batch:
-                        self._while_dialling(source, session, event)
+                    elif session.phase is _DIALLING:
+                        if session.dial_batch != self.batch:
+                            self._while_dialling(source, session, event)
+                    elif session.phase is _HELD:
+                        self._while_waiting(source, session, event)
                 except Exception:  # the boundary of one connection: a bug ends it, and no other
                     log.exception("session.failed", forward=session.plan.forward.spec.name)
                     self.finish(session, CloseReason.ERROR)
-            elif source is not None:
+            elif source is None:
+                continue
+            elif type(source) is Listener:
                 self._accept_from(source)
+            else:
+                self._while_racing(source, event)
         for left_over in unfinished:
             session = left_over.session
             if session.phase is _RELAYING and not left_over.ended:  # an event of this batch may have ended it
@@ -292,12 +308,7 @@ class Engine:
     def _while_dialling(self, source: Pump, session: Session, event: int) -> None:
         """An event on either socket of a session whose upstream is not connected yet."""
         if source is session.up:
-            if event & _ERROR:
-                self._relay.source_failed(source)
-                return
-            session.watched = _SPOKE
-            if event & _UNUSUAL:
-                source.read_on = True
+            self._while_waiting(source, session, event)
         elif self._dialer.on_upstream(session, event):
             if session.watched is _NOT_WATCHED:
                 self._epoll.register(session.up.source.fileno(), CLIENT_EVENTS)
@@ -309,13 +320,32 @@ class Engine:
                     source.read_on = True
                 self._relay.pump(source)
 
+    def _while_waiting(self, source: Pump, session: Session, event: int) -> None:
+        """An event on a client that has no upstream yet: nothing is read, but an error ends the session."""
+        if event & _ERROR:
+            self._relay.source_failed(source)
+            return
+        session.watched = _SPOKE
+        if event & _UNUSUAL:
+            source.read_on = True
+
+    def _while_racing(self, race: Race, event: int) -> None:
+        """An event on the second upstream of a session that is being dialled twice."""
+        session = race.session
+        try:
+            if race.dial_batch != self.batch and self._dialer.hedging.on_second(race, event):
+                self._while_dialling(session.down, session, event)
+        except Exception:  # as in `_serve`
+            log.exception("session.failed", forward=session.plan.forward.spec.name)
+            self.finish(session, CloseReason.ERROR)
+
     # ------------------------------------------------------------ sessions: beginning and end
 
     def admit(self, plan: Plan, attempt: Attempt, client: Socket, fd: int, address: tuple[str, int]) -> None:
         """See `listener.Host`.
 
         The client is registered with epoll when its upstream is there, by which time it has usually said something:
-        that saves a wake-up. Only if the dial takes its time is the client watched meanwhile (`_check_dials`).
+        that saves a wake-up. Only if the dial takes its time is the client watched meanwhile (`_check`).
         """
         session = self._sessions.take(
             plan, client, address if self._on_session_ended is not None else None, self.now, self._relay.tick
@@ -330,6 +360,20 @@ class Engine:
             plan.forward.last_resort += 1
         self._dialer.dial(session, attempt)
 
+    def hold(self, plan: Plan, client: Socket, fd: int, address: tuple[str, int]) -> None:
+        """See `listener.Host`."""
+        forward = plan.forward
+        if not (forward.spec.hold_timeout and self._holds.has_room(forward)):
+            self.turn_away(plan, client, address, ConnectResult.NO_TUNNEL)
+            return
+        session = self._sessions.take(
+            plan, client, address if self._on_session_ended is not None else None, monotonic(), self._relay.tick
+        )
+        self._found_by(fd, session.up)
+        self.sessions += 1
+        forward.active += 1
+        self._holds.begin(session)
+
     def turn_away(self, plan: Plan, client: Socket, address: tuple[str, int], result: ConnectResult) -> None:
         """See `listener.Host`."""
         sockopt.close_with_reset(client)
@@ -339,13 +383,30 @@ class Engine:
 
     def give_up(self, session: Session, reason: CloseReason | None = None) -> None:
         """See `dialer.Host`."""
+        self._end_without_upstream(session, ConnectResult.DIAL_FAILED, reason)
+
+    def hold_or_give_up(self, session: Session) -> None:
+        """See `dialer.Host`."""
+        forward = session.plan.forward
+        if monotonic() >= session.accepted_at + forward.spec.hold_timeout:
+            self.give_up(session)
+        elif self._holds.has_room(forward):
+            self._holds.begin(session)
+        else:
+            self._end_without_upstream(session, ConnectResult.NO_TUNNEL)
+
+    def end_held(self, session: Session, result: HoldResult, reason: CloseReason | None = None) -> None:
+        """See `holds.Host`. `reason` is what ended the wait, if neither time nor table did."""
+        self._holds.end(session, result)
+        self._end_without_upstream(session, ConnectResult.NO_TUNNEL, reason)
+
+    def _end_without_upstream(self, session: Session, result: ConnectResult, reason: CloseReason | None = None) -> None:
+        """Reset the client and forget the session, which is in no lane and has no upstream."""
         plan = session.plan
-        plan.forward.results[ConnectResult.DIAL_FAILED] += 1
+        plan.forward.results[result] += 1
         if self._on_session_ended is not None and session.client is not None:
             waited = monotonic() - session.accepted_at
-            self._on_session_ended(
-                ended_without_upstream(plan, session.client, ConnectResult.DIAL_FAILED, waited, reason)
-            )
+            self._on_session_ended(ended_without_upstream(plan, session.client, result, waited, reason))
         self.sessions -= 1
         plan.forward.active -= 1
         client = session.up.source
@@ -355,11 +416,8 @@ class Engine:
 
     def finish(self, session: Session, reason: CloseReason) -> None:
         """End a session, whatever its state, exactly once: an orderly end only for EOF, RST for everything else."""
-        if session.phase is _ENDED:
-            return
-        if session.phase is _DIALLING:
-            self._dialer.abandon(session)
-            self.give_up(session, reason)
+        if session.phase is not _RELAYING:
+            self._finish_early(session, reason)
             return
         up, down, attempt = session.up, session.down, session.attempt
         client, upstream, lane = up.source, down.source, attempt.lane
@@ -388,13 +446,37 @@ class Engine:
             sockopt.close_with_reset(upstream)
         self._sessions.put_away(session)
 
-    # ------------------------------------------------------------ what the dialer and the listeners ask for
+    def _finish_early(self, session: Session, reason: CloseReason) -> None:
+        """End a session that has no upstream, if it is not over already."""
+        match session.phase:
+            case Phase.DIALLING:
+                self._dialer.abandon(session)
+                self.give_up(session, reason)
+            case Phase.HELD:
+                result = HoldResult.ENDED if reason is CloseReason.DRAIN else HoldResult.LEFT
+                self.end_held(session, result, reason)
+            case _:
+                pass
+
+    # ------------------------------------------------------------ what its parts ask for
+
+    def begin_batch(self) -> None:
+        """See `holds.Host`. Events that were polled before mean nothing to dials that begin now."""
+        self.batch += 1
+        self.now = monotonic()
 
     def adopt_upstream(self, session: Session, upstream: Socket) -> None:
         """See `dialer.Host`."""
         session.down.source = upstream
         fd = upstream.fileno()
         self._found_by(fd, session.down)
+        self._epoll.register(fd, SOCKET_EVENTS)
+
+    def adopt_second(self, race: Race, upstream: Socket) -> None:
+        """See `hedging.Host`."""
+        race.source = upstream
+        fd = upstream.fileno()
+        self._found_by(fd, race)
         self._epoll.register(fd, SOCKET_EVENTS)
 
     def drop_upstream(self, session: Session) -> None:
@@ -412,6 +494,12 @@ class Engine:
         if listener is None or listener.forward is not plan.forward or listener.ports != plan.ports:
             return plan
         return self.plan_for(listener)
+
+    def plan_of_held(self, session: Session) -> Plan | None:
+        """See `holds.Host`."""
+        plan = session.plan
+        listener = self._listeners.get(plan.ports.listen)
+        return None if listener is None or listener.forward is not plan.forward else self.plan_for(listener)
 
     def plan_for(self, listener: Listener) -> Plan:
         """See `listener.Host`. Worked out when first needed under a table: most listeners sleep through most tables."""
@@ -445,9 +533,21 @@ class Engine:
 
     def _listen_for(self, events: int) -> None:
         for listener in self._listeners.values():
-            self._epoll.modify(listener.socket.fileno(), events)
+            if listener.is_open:
+                self._epoll.modify(listener.socket.fileno(), events)
 
-    def _found_by(self, fd: int, source: Pump | Listener) -> None:
+    def watch_listener(self, listener: Listener) -> None:
+        """See `listeners.Host`."""
+        self._found_by(listener.socket.fileno(), listener)
+        self._epoll.register(listener.socket.fileno(), select.EPOLLIN if self._resume_timer is None else 0)
+
+    def forget_listener(self, listener: Listener) -> None:
+        """See `listeners.Host`."""
+        self.backlogged.pop(listener, None)
+        self.sources[listener.socket.fileno()] = None
+        self._epoll.unregister(listener.socket.fileno())
+
+    def _found_by(self, fd: int, source: Pump | Listener | Race) -> None:
         try:
             self.sources[fd] = source
         except IndexError:
@@ -470,57 +570,41 @@ class Engine:
         if self._on_first_connect is not None:
             self._on_first_connect(FirstConnect(forward=lane.forward.spec.name, tunnel=lane.tunnel.name, at=at))
 
-    # ------------------------------------------------------------ listeners
-
-    def _open_and_close_listeners(self, table: RoutingTable) -> None:
-        """Bind what is new, or raise ListenError and change nothing; then close what is gone."""
-        forwards = () if self._draining else table.forwards
-        wanted = {ports.listen: forward for forward in forwards for ports in forward.ports}
-        opened = bind_all({listen: wanted[listen] for listen in wanted.keys() - self._listeners.keys()})
-        for listen in self._listeners.keys() - wanted.keys():
-            self._close_listener(self._listeners.pop(listen))
-        for forward in table.forwards:
-            entry = self._ledger.forward(forward)
-            for ports in forward.ports:
-                if (listener := self._listeners.get(ports.listen)) is not None:
-                    listener.serve(entry, ports)
-                elif ports.listen in opened:
-                    self._open_listener(Listener(self, opened[ports.listen], entry, ports))
-
-    def _open_listener(self, listener: Listener) -> None:
-        self._listeners[listener.ports.listen] = listener
-        self._found_by(listener.socket.fileno(), listener)
-        self._epoll.register(listener.socket.fileno(), select.EPOLLIN if self._resume_timer is None else 0)
-
     def _flush(self, lane: Lane) -> None:
         self._reuse.retire(lane.spares4)
         self._reuse.retire(lane.spares6)
         lane.spares4, lane.spares6 = Spares(), Spares()
 
-    def _close_listener(self, listener: Listener) -> None:
-        self.sources[listener.socket.fileno()] = None
-        self.backlogged.pop(listener, None)
-        listener.close()
-
     # ------------------------------------------------------------ time
 
-    def _after_dials(self) -> None:
-        if self._dialer.dialling and self._dial_timer is None:
-            self._dial_timer = self._loop.call_later(_DIAL_CHECK_SECONDS, self._check_dials)
+    def check_later(self) -> None:
+        """See `holds.Host`."""
+        if self._check_timer is None and (self._dialer.dialling or self._holds.held):
+            self._check_timer = self._loop.call_later(self._check_seconds, self._check)
 
-    def _check_dials(self) -> None:
-        self._dial_timer = None
-        self.batch += 1
-        now = self.now = monotonic()
+    def _check(self) -> None:
+        """Look after the dials and the waits: whose time is over, whose client has gone, who needs a second dial."""
+        self._check_timer = None
+        self.begin_batch()
+        now = self.now
         self._dialer.expire(now)
-        for session in self._dialer.dialling:
-            if not session.watched and now - session.accepted_at >= _DIAL_CHECK_SECONDS:
+        self._holds.check()
+        self._watch_clients(now)
+        if self._hedges:
+            wait = self._dialer.hedging.start(now) - now
+            if wait < self._check_seconds:
+                self._check_timer = self._loop.call_later(max(wait, _LEAST_CHECK_SECONDS), self._check)
+        self.check_later()
+
+    def _watch_clients(self, now: float) -> None:
+        """Have epoll say what the clients do whose dial, or wait, takes its time."""
+        for session in chain(self._dialer.dialling, self._holds.held):
+            if not session.watched and now - session.accepted_at >= _CHECK_SECONDS:
                 try:
                     self._epoll.register(session.up.source.fileno(), CLIENT_EVENTS)
                 except OSError:  # ENOSPC, max_user_watches of epoll(7): it is tried again, and at last said, at connect
-                    break
+                    return
                 session.watched = _QUIET
-        self._after_dials()
 
     def _sweep(self) -> None:
         """Once a second: the clock of the hot path, the samples, and the sessions whose time is over."""

@@ -1,8 +1,8 @@
 """The ledger: which session rides on which tunnel, and everything that is counted.
 
 forward × tunnel = a **lane**. A session belongs to one lane from its dial to its end, so that a tunnel that falls takes
-exactly its own sessions with it, and a live byte is counted where it flows. Counters are plain integers: they are
-added up when somebody asks (`snapshot`), never on the hot path.
+exactly its own sessions with it, and a live byte is counted where it flows. One that waits for a tunnel belongs to its
+forward alone. Counters are plain integers: they are added up when somebody asks (`snapshot`), never on the hot path.
 """
 
 from __future__ import annotations
@@ -11,13 +11,16 @@ from bisect import bisect_left
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from functools import partial
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from gateway.dataplane.allow import AllowList
 from gateway.dataplane.messages import Histogram, Stats
 from gateway.dataplane.reuse import Spares
 from gateway.dataplane.session import Phase, Session
-from gateway.model import CloseReason, ConnectResult, DialFailure, ForwardSpec, Path
+from gateway.model import CloseReason, ConnectResult, DialFailure, ForwardSpec, HedgeResult, HoldResult, Path
+
+if TYPE_CHECKING:  # a race knows its lane; a lane only carries it
+    from gateway.dataplane.hedging import Race
 
 _CONNECT_BOUNDS: Final = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0)
 _BUCKET: Final = partial(bisect_left, _CONNECT_BOUNDS)
@@ -56,15 +59,18 @@ class TunnelEntry:
 
 
 class ForwardEntry:
-    """One forward: its specification, its sessions' number (established or being dialled), what became of clients.
+    """One forward: its specification, its sessions' number (`held` of them wait), what became of clients.
 
     `results` leaves ConnectResult.OK out: those are the sessions that are established or `closed`.
     """
 
-    __slots__ = ("active", "allowed", "closed", "last_resort", "limit", "results", "spec")
+    __slots__ = ("active", "allowed", "closed", "hedges", "held", "holds", "last_resort", "limit", "results", "spec")
 
     def __init__(self, spec: ForwardSpec) -> None:
         self.active = 0
+        self.held = 0
+        self.holds: Counter[HoldResult] = Counter()
+        self.hedges: Counter[HedgeResult] = Counter()
         self.results: Counter[ConnectResult] = Counter()
         self.closed: Counter[CloseReason] = Counter()
         self.last_resort = 0
@@ -81,7 +87,8 @@ class Lane:
     """One forward through one tunnel. `spares4` and `spares6` are disconnected upstreams (see `reuse`).
 
     `path` and `spec` are what the spares were made for: their device, and their options. `connected_at` is when a dial
-    last worked (monotonic; 0.0: none did); `awaited`: somebody wants to know of the next one.
+    last worked (monotonic; 0.0: none did); `awaited`: somebody wants to know of the next one. `races` are those whose
+    second dial is under way through it: their sessions are in the lane of the first.
     """
 
     __slots__ = (
@@ -90,6 +97,7 @@ class Lane:
         "failures",
         "forward",
         "path",
+        "races",
         "sessions",
         "spares4",
         "spares6",
@@ -105,6 +113,7 @@ class Lane:
         self.path = tunnel.path
         self.spec = forward.spec
         self.sessions: set[Session] = set()
+        self.races: set[Race] = set()
         self.spares4 = Spares()
         self.spares6 = Spares()
         self.connected_at = 0.0
@@ -158,7 +167,7 @@ class Ledger:
         return [lane for name in forwards if (lane := self._lanes.get((name, tunnel))) is not None]
 
     def sessions(self) -> Iterator[Session]:
-        """Every session, established or being dialled. Do not end one while iterating."""
+        """Every session in a lane: established or being dialled. Do not end one while iterating."""
         for lane in self._lanes.values():
             yield from lane.sessions
 
@@ -168,7 +177,7 @@ class Ledger:
         to_client: dict[tuple[str, str], int] = {}
         active: dict[tuple[str, str], int] = {}
         failures: dict[tuple[str, str, DialFailure], int] = {}
-        sessions = 0
+        sessions = sum(forward.held for forward in self.forwards.values())
         ok = Counter({name: forward.closed.total() for name, forward in self.forwards.items()})
         for key, lane in self._lanes.items():
             sessions += (alive := len(lane.sessions))
@@ -198,6 +207,13 @@ class Ledger:
             last_resort={name: entry.last_resort for name, entry in self.forwards.items() if entry.last_resort},
             connect_seconds={
                 name: histogram for name, entry in self.tunnels.items() if any((histogram := entry.histogram()).counts)
+            },
+            held={name: entry.held for name, entry in self.forwards.items() if entry.held},
+            holds={
+                (name, result): count for name, entry in self.forwards.items() for result, count in entry.holds.items()
+            },
+            hedges={
+                (name, result): count for name, entry in self.forwards.items() for result, count in entry.hedges.items()
             },
             accept_pauses=accept_pauses,
             sessions=sessions,

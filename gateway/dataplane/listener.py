@@ -1,4 +1,8 @@
-"""A listener: the bound socket of one port map, and what becomes of each client that comes to it."""
+"""A listener: the bound socket of one port map, and what becomes of each client that comes to it.
+
+A listener may be shut, and opened again: clients are refused meanwhile. Its socket stays bound, since a port that
+nobody holds is one that the kernel may give to any connection that leaves this machine.
+"""
 
 from __future__ import annotations
 
@@ -6,8 +10,9 @@ import errno
 import socket
 from _socket import socket as Socket  # noqa: N812
 from collections import deque
-from collections.abc import Callable
-from typing import Final, Protocol
+from collections.abc import Callable, Mapping
+from collections.abc import Set as AbstractSet
+from typing import Final, Protocol, final
 
 from gateway.dataplane import sockopt
 from gateway.dataplane.ledger import ForwardEntry
@@ -62,6 +67,9 @@ class Host(Protocol):
     def admit(self, plan: Plan, attempt: Attempt, client: Socket, fd: int, address: tuple[str, int]) -> None:
         """Take `client` and start dialling."""
 
+    def hold(self, plan: Plan, client: Socket, fd: int, address: tuple[str, int]) -> None:
+        """Take `client`, for whom there is nothing to dial: it waits where it may, else it is reset."""
+
     def turn_away(self, plan: Plan, client: Socket, address: tuple[str, int], result: ConnectResult) -> None:
         """Take `client` and reset it."""
 
@@ -69,19 +77,24 @@ class Host(Protocol):
         """Accept nobody for a moment."""
 
 
+@final  # as `session.Pump`
 class Listener:
-    """Serves one listen address for as long as the routing table has it, whatever forward it belongs to."""
+    """Serves one listen address for as long as the routing table has it, whatever forward it belongs to.
 
-    __slots__ = ("_host", "_spec", "_waiting", "family", "forward", "generation", "plan", "ports", "socket")
+    `is_open`: clients can connect. A listener that is shut still has its plan, for the sessions that came by it.
+    """
 
-    def __init__(self, host: Host, sock: Socket, forward: ForwardEntry, ports: PortMap) -> None:
-        """Takes ownership of `sock`, which `bind` made for this forward."""
+    __slots__ = ("_host", "_spec", "_waiting", "family", "forward", "generation", "is_open", "plan", "ports", "socket")
+
+    def __init__(self, host: Host, sock: Socket, forward: ForwardEntry, ports: PortMap, *, is_open: bool) -> None:
+        """Takes ownership of `sock`, which `bind_all` made for this forward."""
         self._host = host
         self._spec = forward.spec
         self.forward = forward
         self.ports = ports
         self.plan: Plan | None = None
         self.generation = -1
+        self.is_open = is_open
         self.socket = sock
         self.family = int(sock.family)
         self._waiting: deque[tuple[int, tuple[str, int]]] = deque()
@@ -131,7 +144,7 @@ class Listener:
                 if plan.balance:
                     attempts = plan.attempts()
             else:
-                host.turn_away(plan, client, address, ConnectResult.NO_TUNNEL)
+                host.hold(plan, client, fd, address)
         room = host.max_sessions - host.sessions
         if room <= 0:
             host.pause_accepting("max_connections")
@@ -145,13 +158,29 @@ class Listener:
         """Whether clients wait here, of whom epoll says nothing any more."""
         return bool(self._waiting)
 
+    def open(self) -> None:
+        """Let clients connect. Raises OSError when somebody else listens there by now."""
+        self.socket.listen(_BACKLOG)
+        self.is_open = True
+
+    def shut(self) -> None:
+        """Let no client connect (ECONNREFUSED). Clients that wait are reset, here as in the kernel's queue."""
+        self._reset_waiting()
+        if self.is_open:
+            self.is_open = False
+            self.socket.shutdown(socket.SHUT_RD)  # of a listener it means just that; the port stays bound
+
     def close(self) -> None:
-        """Stop listening. Clients that wait are reset, here as in the kernel's queue."""
+        """Shut, and give the address back."""
+        self._reset_waiting()
+        self.is_open = False
+        self.socket.close()
+
+    def _reset_waiting(self) -> None:
         for fd, _ in self._waiting:
             sockopt.close_with_reset(Socket(self.family, _STREAM, 0, fd))
         self._host.waiting -= len(self._waiting)
         self._waiting.clear()
-        self.socket.close()
 
     def _take_in(self, accept: Accept, most: int) -> None:
         """Accept at most `most` clients and let them wait."""
@@ -171,13 +200,20 @@ class Listener:
         self._host.pause_accepting(errno.errorcode.get(error.errno or 0, str(error.errno)))
 
 
-def bind_all(forwards: dict[ListenAddress, ForwardSpec]) -> dict[ListenAddress, Socket]:
-    """A listening socket for each address. All or none: raises ListenError with every failure, and nothing is open."""
+def bind_all(
+    forwards: Mapping[ListenAddress, ForwardSpec], *, shut: AbstractSet[ListenAddress] = frozenset()
+) -> dict[ListenAddress, Socket]:
+    """A listening socket for each address, only a bound one for those that are to be `shut`.
+
+    All or none: raises ListenError with every failure, and nothing is open.
+    """
     opened: dict[ListenAddress, Socket] = {}
     failures: list[tuple[str, str, str]] = []
     for listen, forward in forwards.items():
         try:
             opened[listen] = bind(listen, forward)
+            if listen not in shut:
+                opened[listen].listen(_BACKLOG)
         except OSError as error:
             failures.append((f'forward "{forward.name}"', str(listen), error.strerror or str(error)))
     if failures:
@@ -188,7 +224,7 @@ def bind_all(forwards: dict[ListenAddress, ForwardSpec]) -> dict[ListenAddress, 
 
 
 def bind(listen: ListenAddress, forward: ForwardSpec) -> Socket:
-    """A listening socket on `listen` with the options of `forward`, now the caller's. Raises OSError.
+    """A socket bound to `listen` with the options of `forward`, now the caller's. Raises OSError.
 
     Without a host it takes IPv4 and IPv6 in one socket; where the kernel has no IPv6, IPv4.
     """
@@ -209,7 +245,6 @@ def _bind(listen: ListenAddress, forward: ForwardSpec) -> Socket:
         if family == socket.AF_INET6:
             sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, listen.host is not None)
         sock.bind((host, listen.port))
-        sock.listen(_BACKLOG)
     except OSError:
         sock.close()
         raise

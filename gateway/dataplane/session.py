@@ -5,10 +5,13 @@
 
           accept          upstream connected          both ends of file, or any error
     ────▶ DIALLING ────────▶ RELAYING ────────────────────▶ ENDED
-              └── no tunnel, refused, timed out, client reset ──▶ ENDED
+      │    ▲    ├── no tunnel, refused, timed out, client reset ──▶ ENDED
+      │    │    ▼ the tunnel fell
+      └──▶ HELD ── no tunnel came, client reset ──▶ ENDED
 
 A pump holds all that one direction needs. It is found by the descriptor of its source, so "this socket is readable" is
 about one pump and "this socket is writable" about its twin. Half-closed is `up.ended` or `down.ended` alone.
+A session is HELD only where its forward lets clients wait for a tunnel (`holds`).
 """
 
 from __future__ import annotations
@@ -18,6 +21,7 @@ from enum import IntEnum
 from typing import TYPE_CHECKING, Final, final
 
 if TYPE_CHECKING:  # these know sessions; a session only carries them
+    from gateway.dataplane.hedging import Race
     from gateway.dataplane.pipes import Pipe
     from gateway.dataplane.plan import Attempt, Plan
 
@@ -33,12 +37,13 @@ class Phase(IntEnum):
     DIALLING = 0
     RELAYING = 1
     ENDED = 2
+    HELD = 3
 
 
 class Watch(IntEnum):
-    """What epoll says of a client while its upstream is dialled."""
+    """What epoll says of a client before its upstream is there."""
 
-    NOT_YET = 0  # it is not registered: the dial has only just begun
+    NOT_YET = 0  # it is not registered: the dial, or the wait for a tunnel, has only just begun
     QUIET = 1
     SPOKE = 2  # there is, or may be, something to read
 
@@ -75,19 +80,22 @@ class Pump:
 class Session:
     """A client and its upstream. Owns both sockets; the engine ends it, exactly once. Made by `Sessions`.
 
-    plan         what its listener offered when it was accepted
+    plan         what its listener offered when it was accepted, or when its wait for a tunnel ended
     attempt      what is being, or was, dialled
     tried        the attempts that failed before
-    accepted_at, dialled_at     moments, monotonic seconds
+    race         the second dial that is, or was, raced against `attempt` (see `hedging`)
+    accepted_at, begun_at, dialled_at     moments, monotonic seconds: of the accept, of the beginning of all dials
+                 (another one only after a wait), of the dial of `attempt`
     dial_batch   the batch of events in which connect() was called: the session's events in it are stale
     last_active  the engine's tick (whole seconds) when bytes last moved
-    watched      whether the client is registered with epoll while the upstream is dialled (see `engine.admit`)
+    watched      whether the client is registered with epoll before the upstream is there (see `engine.admit`)
     client       (address, port) of the client, kept only when a log line will need it
     """
 
     __slots__ = (
         "accepted_at",
         "attempt",
+        "begun_at",
         "client",
         "dial_batch",
         "dialled_at",
@@ -95,6 +103,7 @@ class Session:
         "last_active",
         "phase",
         "plan",
+        "race",
         "tried",
         "up",
         "watched",
@@ -105,7 +114,9 @@ class Session:
     plan: Plan
     attempt: Attempt
     tried: tuple[Attempt, ...]
+    race: Race | None
     accepted_at: float
+    begun_at: float
     dialled_at: float
     dial_batch: int
     last_active: int
@@ -117,7 +128,8 @@ class Session:
 class Sessions:
     """Makes sessions, out of those that are over while there are some: three objects and thirty stores saved on each.
 
-    A session that was put away is as new but for `plan`, `attempt` and the moments, which `take` and the dialer set.
+    A session that was put away is as new but for `plan`, `attempt` and the moments, which `take` and the dialer set;
+    its race is over before it is.
     Whoever still holds one of its pumps (`relay.unfinished` may) pumps once for the session that took it over, which
     does no harm.
     """
@@ -133,7 +145,7 @@ class Sessions:
         session.up.source = source
         session.plan = plan
         session.client = client
-        session.accepted_at = session.dialled_at = now
+        session.accepted_at = session.begun_at = session.dialled_at = now
         session.last_active = tick
         session.phase = _DIALLING
         return session
@@ -157,6 +169,7 @@ def _new() -> Session:
     session.up, session.down = up, down
     session.watched = _NOT_WATCHED
     session.tried = ()
+    session.race = None
     up.session = down.session = session
     up.twin, down.twin = down, up
     up.source = down.source = UNCONNECTED

@@ -89,6 +89,12 @@ class Event(StrEnum):
     ACCEPT_PAUSED = "accept.paused"
     """reason, seconds, sessions, count: the limit of sessions is reached, or descriptors or memory; once a second."""
 
+    LISTENER_FAILED = "listener.failed"
+    """forward, listen, error: a listener that was shut cannot be opened again; tried every second, said once."""
+
+    LISTENER_OPENED = "listener.opened"
+    """forward, listen: a listener that had failed is open again."""
+
     # ---- the kernel and the resolver
 
     NETLINK_OPENED = "netlink.opened"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 import socket
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
@@ -11,7 +10,6 @@ from time import monotonic
 
 import pytest
 
-from gateway.dataplane.dialer import _reason
 from gateway.dataplane.sockopt import SO_BINDTOIFINDEX
 from gateway.model import Choice, CloseReason, ConnectResult, DialFailure, Endpoint, KeepAlive
 from tests.dataplane.rig import LO, Peer, Rig, eventually, free_port
@@ -135,17 +133,6 @@ async def test_a_target_of_several_addresses_is_tried_at_each(rig: Rig) -> None:
     assert await server.receive_all() == b"early"
     assert failures(rig) == [("lo-a", DialFailure.REFUSED)] * 2
     assert results(rig) == {ConnectResult.OK: 1}
-
-
-def test_what_an_error_of_connect_says() -> None:
-    assert _reason(errno.ECONNREFUSED) is DialFailure.REFUSED
-    assert _reason(errno.ECONNRESET) is DialFailure.RESET
-    assert _reason(errno.ETIMEDOUT) is DialFailure.TIMED_OUT
-    assert {_reason(code) for code in (errno.EHOSTUNREACH, errno.ENETUNREACH, errno.ENODEV)} == {
-        DialFailure.UNREACHABLE
-    }
-    local = (errno.EPERM, errno.EMFILE, errno.ENOBUFS, errno.ENOMEM, errno.EADDRNOTAVAIL, errno.ENFILE, errno.ENOSPC)
-    assert {_reason(code) for code in local} == {DialFailure.LOCAL}
 
 
 async def test_a_target_that_accepts_and_resets_at_once(rig: Rig) -> None:
