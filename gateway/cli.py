@@ -1,5 +1,7 @@
 """The command line: `gateway --config F` runs; verbs validate, describe and ask.
 
+Those that talk to a running gateway over its control socket are in `verbs`.
+
 Exit codes: 0 good, 1 failed, 2 usage or bad configuration. Heavy imports happen inside the verbs, so that
 `gateway healthcheck`, which a container runtime starts every few seconds, starts quickly.
 """
@@ -9,7 +11,7 @@ from __future__ import annotations
 import json
 import os
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Final, NoReturn
+from typing import TYPE_CHECKING, Annotated, NoReturn
 
 import typer
 
@@ -17,12 +19,12 @@ from gateway import __version__
 from gateway.errors import ConfigError
 from gateway.observe.choices import LogFormat, LogLevel
 from gateway.observe.streams import open_missing
+from gateway.verbs import commands
 
 if TYPE_CHECKING:
     from gateway.model import Config
 
 GOOD, FAILED, BAD_CONFIGURATION = 0, 1, 2
-_WIDE: Final = 160  # columns of what is written to a file or a pipe
 
 app = typer.Typer(
     name="gateway",
@@ -83,15 +85,10 @@ def check(file: Annotated[Path, typer.Argument(metavar="FILE", help="The TOML fi
 
     Every error is shown at once, with its place in the file. Nothing is started.
     """
-    from rich.console import Console  # noqa: PLC0415 - as in `run`
+    from gateway.config.plan import render  # noqa: PLC0415 - as in `run`
+    from gateway.verbs.terminal import console  # noqa: PLC0415
 
-    from gateway.config.plan import render  # noqa: PLC0415
-
-    plan = render(_load(file))
-    console = Console()
-    if not console.is_terminal:
-        console.width = _WIDE
-    console.print(plan)
+    console().print(render(_load(file)))
 
 
 @app.command()
@@ -124,6 +121,9 @@ def healthcheck(
 def version() -> None:
     """Print the version."""
     typer.echo(__version__)
+
+
+commands.add_to(app)
 
 
 def _load(file: Path) -> Config:
