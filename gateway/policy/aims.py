@@ -37,8 +37,14 @@ def probe_plans(before: State, state: State, paths: Mapping[str, Path]) -> Mappi
     return state.plans if plans == state.plans else plans
 
 
-def is_probed(plan: ProbePlan) -> bool:
-    """Whether an answer to any of it would show life."""
+def is_probed(plan: ProbePlan, *, has_targets: bool) -> bool:
+    """Whether the tunnel is to show life by answers, not by the looks of its device.
+
+    Where nothing that its operator configured can be asked now, looks must do: a probe's name that has no address must
+    not make an outage. Where it is the targets themselves that cannot be asked, nobody could use the tunnel either.
+    """
+    if plan.settings.probes is None:
+        return has_targets
     return not all(is_large(aim.spec) for aim in plan.aims)
 
 

@@ -1,7 +1,8 @@
 """Check: what one probe, or one target of a forward, through one tunnel is found to be.
 
 "The tunnel is fine, this target is dead behind it" is a thing of its own: a target is DOWN only if the tunnel has shown
-life since the target fell silent. While the tunnel itself is silent, nothing can be said of what is behind it.
+life after the target had become suspect. While the tunnel itself is silent, nothing can be said of what is behind it,
+and afterwards its silence is not held against them.
 """
 
 from __future__ import annotations
@@ -71,18 +72,44 @@ def probed(check: Check, probe: Probed, settings: HealthSettings) -> Check:
 
 
 def heard(check: Check, at: float, settings: HealthSettings) -> Check:
-    """Traffic to the target progressed at `at`, or a dial to it worked."""
+    """Traffic to the target progressed at `at`, or a dial to it worked.
+
+    That speaks for the port, and not against an answer that was not the one asked for.
+    """
+    if check.last_outcome is ProbeOutcome.ANSWERED and not passes(check, ProbeOutcome.ANSWERED):
+        return check
     return replace(check, pulse=pulse.alive(check.pulse, at, settings))
 
 
-def settle(check: Check, settings: HealthSettings, now: float, *, tunnel_alive_at: float | None) -> Check:
-    """Bring its health up to date; `tunnel_alive_at` is the latest sign of life of the tunnel, by whatever it came."""
-    new = check.health
+def is_alone(check: Check, tunnel: Pulse, settings: HealthSettings) -> bool:
+    """Whether its failures are its own: it is DOWN, or has failed `fall` times since when the tunnel showed life."""
+    if check.health is Health.DOWN:
+        return True
     silence = check.pulse.silent_since
-    if silence is not None:
-        lives = tunnel_alive_at is not None and tunnel_alive_at > silence
-        if pulse.is_silent(check.pulse, settings, now) and lives:
-            new = Health.DOWN
-    elif check.pulse.run > 0 and (check.health is Health.UNKNOWN or pulse.is_risen(check.pulse, settings)):
-        new = Health.UP
-    return check if new is check.health else replace(check, health=new, since=now)
+    if silence is None or tunnel.alive_at is None:
+        return False
+    return check.pulse.run <= -settings.fall and tunnel.alive_at > silence
+
+
+def settle(check: Check, tunnel: Pulse, settings: HealthSettings, now: float) -> Check:
+    """Bring its health up to date; `tunnel` is the pulse of all that passes through the tunnel."""
+    silence = check.pulse.silent_since
+    if silence is None:
+        good = check.pulse.run > 0 and (check.health is Health.UNKNOWN or pulse.is_risen(check.pulse, settings))
+        return _become(check, Health.UP, now) if good else check
+    if tunnel.awake_since is not None and silence < tunnel.awake_since:
+        return replace(check, pulse=pulse.restarted(check.pulse))  # it was the tunnel's
+    if pulse.is_silent(check.pulse, settings, now) and _lives(tunnel, silence, settings, now):
+        return _become(check, Health.DOWN, now)
+    return check
+
+
+def _lives(tunnel: Pulse, silence: float, settings: HealthSettings, now: float) -> bool:
+    """Whether the tunnel has answered since the target became suspect, and has not been interrupted since."""
+    if tunnel.run == 0 or tunnel.alive_at is None or pulse.is_silent(tunnel, settings, now):
+        return False
+    return tunnel.alive_at > silence + settings.suspect_after
+
+
+def _become(check: Check, health: Health, now: float) -> Check:
+    return check if check.health is health else replace(check, health=health, since=now)

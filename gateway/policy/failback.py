@@ -19,11 +19,15 @@ STABLE_SECONDS: Final = 300.0
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Damping:
-    """Falls that still count against a tunnel, as of `stable_since` (its last recovery)."""
+    """Falls that still count against a tunnel, as of `stable_since` (its last recovery).
+
+    `hold_until` is None once the hold-down is over; `free_since` is when it ended, or will.
+    """
 
     falls: int = 0
     stable_since: float = 0.0
     hold_until: float | None = None
+    free_since: float = 0.0
 
     def remaining_falls(self, now: float) -> int:
         """How many falls still count at `now`, if the tunnel has been up since `stable_since`."""
@@ -42,9 +46,9 @@ def recovered(damping: Damping, delay: float, now: float) -> Damping:
     """
     falls = min(damping.falls, _most_falls(delay))
     if falls == 0:
-        return Damping(stable_since=now)
-    hold = min(_longest(delay), delay * 2.0 ** (falls - 1))
-    return Damping(falls=falls, stable_since=now, hold_until=now + hold)
+        return Damping(stable_since=now, free_since=now)
+    until = now + min(_longest(delay), delay * 2.0 ** (falls - 1))
+    return Damping(falls=falls, stable_since=now, hold_until=until, free_since=until)
 
 
 def is_held(damping: Damping, now: float) -> bool:
@@ -59,9 +63,9 @@ def released(damping: Damping, now: float) -> Damping:
     return replace(damping, hold_until=None)
 
 
-def forgiven(damping: Damping) -> Damping:
+def forgiven(damping: Damping, now: float) -> Damping:
     """`damping` without its hold-down: the operator knows better. What it fell counts on."""
-    return replace(damping, hold_until=None)
+    return replace(damping, hold_until=None, free_since=min(now, damping.free_since))
 
 
 def _longest(delay: float) -> float:

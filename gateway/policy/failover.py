@@ -12,7 +12,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from gateway.model import NO_CHOICE, Cause, Choice, Failover, ForwardPolicy, ForwardSpec, Health, Return
+from gateway.model import NO_CHOICE, Cause, Choice, Endpoint, Failover, ForwardPolicy, ForwardSpec, Health, Return
 from gateway.policy.state import POOR, State
 
 
@@ -34,50 +34,62 @@ def moves(state: State, falls: Mapping[str, Cause], now: float) -> Moves:
     failovers: list[Failover] = []
     returns: list[Return] = []
     active, left = dict(state.active), dict(state.left)
-    choices = state.table.choices
-    for forward in state.forwards:
+    evidence = _Evidence(state, now)
+    for forward, key in state.layout.firsts:
         name = forward.name
-        choice = choices.get((name, forward.ports[0].target), NO_CHOICE)
-        tunnels = choice.tunnels
+        choice = state.table.choices.get(key, NO_CHOICE)
         old = active.get(name)
-        if old is not None and old not in tunnels:
-            cause = left.pop(name, None) or falls.get(old) or _why_left(state, forward, old)
-            if not tunnels:
-                if cause is not None:
-                    left[name] = cause
-                continue
-            if cause is not None:
-                failovers.append(_failover(state, forward, old, tunnels[0], cause, now))
-        else:
-            left.pop(name, None)
-            if old is not None and old != tunnels[0]:
-                match _move(state, forward, choice, old):
-                    case Cause() as cause:
-                        failovers.append(_failover(state, forward, old, tunnels[0], cause, now))
-                    case Return() as back:
-                        returns.append(back)
-        if tunnels:
-            active[name] = tunnels[0]
+        if not choice.tunnels:
+            if old is not None and name not in left and (cause := falls.get(old) or _why_left(state, key[1], old)):
+                left[name] = cause
+            continue
+        new = active[name] = choice.tunnels[0]
+        fell = left.pop(name, None)
+        if old is None or old == new:
+            continue
+        match _move(state, forward, choice, old, fell or falls.get(old)):
+            case Return() as back:
+                returns.append(back)
+            case Cause() as cause:
+                failovers.append(_failover(forward, old, new, cause, evidence))
     return Moves(failovers=tuple(failovers), returns=tuple(returns), active=active, left=left)
 
 
-def _failover(state: State, forward: ForwardSpec, old: str, new: str, cause: Cause, now: float) -> Failover:
-    evidence_at = state.tunnels[old].evidence_at
-    if cause is Cause.TARGET_SILENT:
-        target = forward.ports[0].target
-        silences = [it.pulse.silent_since for it in state.tunnels[old].checks.values() if it.target == target]
-        evidence_at = min((at for at in silences if at is not None), default=None)
+class _Evidence:
+    """When the first evidence for leaving a tunnel came; asked once for all the forwards that leave it alike."""
+
+    def __init__(self, state: State, now: float) -> None:
+        self._state = state
+        self._now = now
+        self._known: dict[tuple[str, Endpoint | None], float] = {}
+
+    def at(self, tunnel: str, cause: Cause, target: Endpoint) -> float:
+        """The moment of the first evidence of `cause`, which forwards to `target` leave `tunnel` for."""
+        question = tunnel, target if cause is Cause.TARGET_SILENT else None
+        if question not in self._known:
+            self._known[question] = self._first(*question)
+        return self._known[question]
+
+    def _first(self, tunnel: str, target: Endpoint | None) -> float:
+        state = self._state.tunnels[tunnel]
+        known = state.evidence_at if target is None else state.checks.silent_since(target)
+        return self._now if known is None else known
+
+
+def _failover(forward: ForwardSpec, old: str, new: str, cause: Cause, evidence: _Evidence) -> Failover:
     return Failover(
         forward=forward.name,
         from_tunnel=old,
         to_tunnel=new,
         cause=cause,
-        evidence_at=now if evidence_at is None else evidence_at,
+        evidence_at=evidence.at(old, cause, forward.ports[0].target),
     )
 
 
-def _move(state: State, forward: ForwardSpec, choice: Choice, old: str) -> Cause | Return | None:
-    """What it is to leave a tunnel that is still offered."""
+def _move(state: State, forward: ForwardSpec, choice: Choice, old: str, fell: Cause | None) -> Cause | Return | None:
+    """What it is to leave `old`, which fell for `fell` if it did: a failover for a cause, a return, or neither."""
+    if old not in choice.tunnels:
+        return fell or _why_left(state, forward.ports[0].target, old)
     if forward.policy is ForwardPolicy.BALANCE or choice.last_resort:
         return None
     new = choice.tunnels[0]
@@ -85,13 +97,12 @@ def _move(state: State, forward: ForwardSpec, choice: Choice, old: str) -> Cause
         return Cause.QUALITY
     if forward.tunnels.index(new) < forward.tunnels.index(old):
         return Return(forward=forward.name, from_tunnel=old, to_tunnel=new)
-    return None
+    return fell  # it is back from an outage that ends elsewhere, for it is in its hold-down
 
 
-def _why_left(state: State, forward: ForwardSpec, tunnel: str) -> Cause | None:
+def _why_left(state: State, target: Endpoint, tunnel: str) -> Cause | None:
     """What is wrong with a tunnel that is no longer offered; None for nothing: the operator wished it so."""
     it = state.tunnels[tunnel]
-    target = forward.ports[0].target
     if it.health.health is Health.DOWN:
         return it.health.cause
     if it.drill_until is not None:

@@ -81,11 +81,12 @@ def without(reprieve: Reprieve, forwards: AbstractSet[str]) -> Reprieve:
 def review(reprieve: Reprieve, tunnel: Standing, served: AbstractSet[str], now: float) -> Fate:
     """What a reprieve has come to at `now`, its tunnel being what it is: aborted, going on, or over."""
     nobody: frozenset[str] = frozenset()
-    usable = tunnel.health is Health.UP or is_soft_down(tunnel)
-    if usable and not reprieve.revocable:
+    back = tunnel.health is Health.UP and not tunnel.drilled
+    soft = is_soft_down(tunnel)
+    if not reprieve.revocable and (back or (soft and not tunnel.drilled)):
         return Fate(now=reprieve.forwards, later=())
-    if tunnel.health is Health.UP:
+    if back:
         return Fate(now=nobody, later=())
     if now < reprieve.until:
         return Fate(now=nobody, later=(reprieve,))
-    return Fate(now=reprieve.forwards & served if usable else reprieve.forwards, later=())
+    return Fate(now=reprieve.forwards & served if soft else reprieve.forwards, later=())

@@ -33,14 +33,16 @@ class Group:
 class Layout:
     """All groups; by host the keys that lead to it, and by forward its keys, each with its group.
 
-    `targets` are by tunnel those of the forwards that use it, `manual` the forwards that wait for their operator,
-    `shed_rates` the sessions a second that a forward moves back after its failback, if any.
+    `firsts` are all forwards with the key of their first port, which speaks for them. `targets` are by tunnel those of
+    the forwards that use it, `manual` the forwards that wait for their operator, `shed_rates` the sessions a second
+    that a forward moves back after its failback, if any.
     """
 
     groups: tuple[Group, ...]
     by_host: Mapping[str, tuple[tuple[Group, Key], ...]]
     by_forward: Mapping[str, tuple[tuple[Group, Key], ...]]
-    targets: Mapping[str, tuple[Endpoint, ...]]
+    firsts: tuple[tuple[ForwardSpec, Key], ...]
+    targets: Mapping[str, Mapping[Endpoint, None]]
     manual: frozenset[str]
     shed_rates: Mapping[str, float]
 
@@ -68,7 +70,8 @@ def lay_out(forwards: tuple[ForwardSpec, ...]) -> Layout:
         groups=groups,
         by_host={host: tuple(keys) for host, keys in by_host.items()},
         by_forward={name: tuple(keys) for name, keys in by_forward.items()},
-        targets={name: tuple(endpoints) for name, endpoints in targets.items()},
+        firsts=tuple((forward, (forward.name, forward.ports[0].target)) for forward in forwards),
+        targets=targets,
         manual=frozenset(forward.name for forward in forwards if forward.failback is Failback.MANUAL),
         shed_rates=rates_of(forwards),
     )

@@ -21,10 +21,11 @@ def may_open(state: State, now: float) -> bool:
     """Whether clients are to be let in at `now`."""
     if state.opening_from is None:
         return False
-    waited = now - state.opening_from
-    if waited >= LONGEST_WAIT or all(it.health.health is not Health.UNKNOWN for it in state.tunnels.values()):
+    if now >= state.opening_from + LONGEST_WAIT:
         return True
-    return waited >= SERVED_WAIT and all(
+    if all(it.health.health is not Health.UNKNOWN for it in state.tunnels.values()):
+        return True
+    return now >= state.opening_from + SERVED_WAIT and all(
         any(state.tunnels[name].health.health is Health.UP for name in group.tunnels) for group in state.layout.groups
     )
 

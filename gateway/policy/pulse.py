@@ -21,24 +21,33 @@ from gateway.model import HealthSettings
 class Pulse:
     """`run` answers in a row (> 0) or failures in a row (< 0). Moments are monotonic; None: never.
 
-    `alive_at` is the latest sign of life, `counted_at` the latest that `run` counted. `silent_since` is when the first
-    probe was sent that failed since then: the first evidence of the silence.
+    `alive_at` is the latest sign of life, `counted_at` the latest that `run` counted, `awake_since` the one that ended
+    the last interruption, or silence that was long enough for a verdict. `silent_since` is when the first probe was
+    sent that failed since the latest sign of life: the first evidence of the silence.
     """
 
     run: int = 0
     alive_at: float | None = None
     counted_at: float | None = None
+    awake_since: float | None = None
     silent_since: float | None = None
 
 
 def alive(pulse: Pulse, at: float, settings: HealthSettings) -> Pulse:
-    """A sign of life came at `at`. One that is older than the silence does not end it."""
-    latest = at if pulse.alive_at is None else max(at, pulse.alive_at)
+    """A sign of life came at `at`. It is no news after a later one, and does not end a silence that began later."""
+    if pulse.alive_at is not None and at <= pulse.alive_at:
+        return pulse
     if pulse.silent_since is not None and at <= pulse.silent_since:
-        return replace(pulse, alive_at=latest)
+        return replace(pulse, alive_at=at)
     if pulse.run > 0 and pulse.counted_at is not None and at - pulse.counted_at < settings.interval / 2:
-        return replace(pulse, alive_at=latest, silent_since=None)  # one of a burst: patience is not for sale
-    return Pulse(run=max(pulse.run, 0) + 1, alive_at=latest, counted_at=at)
+        return replace(pulse, alive_at=at)  # one of a burst: patience is not for sale
+    wakes = pulse.run == 0 or is_silent(pulse, settings, at)
+    return Pulse(
+        run=max(pulse.run, 0) + 1,
+        alive_at=at,
+        counted_at=at,
+        awake_since=at if wakes else pulse.awake_since,
+    )
 
 
 def unanswered(pulse: Pulse, sent_at: float) -> Pulse:
@@ -49,13 +58,17 @@ def unanswered(pulse: Pulse, sent_at: float) -> Pulse:
     return replace(pulse, run=min(pulse.run, 0) - 1, silent_since=since)
 
 
+def silent_at(pulse: Pulse, settings: HealthSettings) -> float | None:
+    """When the path is to be taken for dead unless it shows life before; None while too few probes have failed."""
+    if pulse.silent_since is None or pulse.run > -settings.fall:
+        return None
+    return pulse.silent_since + settings.down_after
+
+
 def is_silent(pulse: Pulse, settings: HealthSettings, now: float) -> bool:
     """Whether the path is to be taken for dead at `now`."""
-    return (
-        pulse.run <= -settings.fall
-        and pulse.silent_since is not None
-        and now - pulse.silent_since >= settings.down_after
-    )
+    moment = silent_at(pulse, settings)
+    return moment is not None and moment <= now
 
 
 def is_risen(pulse: Pulse, settings: HealthSettings) -> bool:
@@ -64,5 +77,5 @@ def is_risen(pulse: Pulse, settings: HealthSettings) -> bool:
 
 
 def restarted(pulse: Pulse) -> Pulse:
-    """The path was interrupted by a fact: what it said before is history."""
+    """The path was interrupted: what it said before is history."""
     return Pulse(alive_at=pulse.alive_at)

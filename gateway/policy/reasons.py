@@ -28,7 +28,7 @@ def of_tunnel(tunnel: TunnelState, cause: Cause, now: float) -> str:
     said = cause.value
     match cause:
         case Cause.PROBES if not has_quorum(tunnel):
-            said = f"fewer than {settings.reliability} of its probes are content"
+            said = f"fewer than {_times(settings.reliability, 'probe')} of its own are content"
         case Cause.PROBES if pulse.silent_since is not None:
             said = f"{-pulse.run} probes failed, and no sign of life for {now - pulse.silent_since:.2f} s"
         case Cause.STALL if tunnel.counters is not None and tunnel.counters.since is not None:
@@ -48,4 +48,12 @@ def of_check(check: Check, now: float) -> str:
 
 
 def _answers(pulse: Pulse) -> str:
-    return f"{pulse.run} answer{'s' if pulse.run != 1 else ''} in a row"
+    if pulse.run < 0:
+        return f"it has answered, though not {_times(-pulse.run, 'probe')} since"
+    if pulse.run == 0:
+        return "no probe has been answered yet"
+    return f"{_times(pulse.run, 'answer')} in a row"
+
+
+def _times(number: int, what: str) -> str:
+    return f"{number} {what}{'s' if number != 1 else ''}"

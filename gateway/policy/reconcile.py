@@ -26,16 +26,16 @@ from gateway.model import (
     RoutingTable,
     Transition,
 )
-from gateway.policy import health, reasons, shedding
+from gateway.policy import reasons, shedding
 from gateway.policy.aims import probe_plans
 from gateway.policy.evidence import Evidence
-from gateway.policy.failover import moves
+from gateway.policy.failover import Moves, moves
 from gateway.policy.fate import Reprieve, fate, review, without
 from gateway.policy.kernel import judge, sockets_died
 from gateway.policy.opening import may_open, opening_due
 from gateway.policy.selection import is_soft_down
-from gateway.policy.settling import probed, settle
-from gateway.policy.shedding import Batch
+from gateway.policy.settling import due, probed, settle
+from gateway.policy.shedding import Batch, Sheds
 from gateway.policy.state import State, TunnelState
 from gateway.policy.table import paths_of, routing_table
 from gateway.policy.weighing import weigh
@@ -78,8 +78,9 @@ def step(state: State, evidence: Evidence, now: float) -> tuple[State, Decision]
     transitions = (*_transitions(before, state, now), *_target_transitions(before, state, now))
     failovers: tuple[Failover, ...] = ()
     returns: tuple[Return, ...] = ()
-    if table.choices is not before.table.choices:
-        moved = moves(state, {it.tunnel: it.cause for it in transitions if it.target is None}, now)
+    if table.choices is not before.table.choices or state.sticky is not before.sticky:
+        falls = {it.tunnel: it.cause for it in transitions if it.target is None and it.new is Health.DOWN}
+        moved = moves(state, falls, now)
         failovers, returns = moved.failovers, moved.returns
         state = replace(
             state,
@@ -87,11 +88,10 @@ def step(state: State, evidence: Evidence, now: float) -> tuple[State, Decision]
             left=moved.left,
             sticky={name: moved.active[name] for name in state.layout.manual if name in moved.active},
             eager=state.eager - {it.forward for it in failovers},
+            sheds=_sheds(state, moved, now),
         )
     aborts, reprieves = _fates(before, state, now)
-    rates = state.layout.shed_rates
-    sheds = shedding.begun(shedding.ended(state.sheds, failovers), returns, rates, now)
-    batches, sheds = shedding.due(sheds, rates, now)
+    batches, sheds = shedding.due(state.sheds, state.layout.shed_rates, now)
     return replace(state, reprieves=reprieves, sheds=sheds), Decision(
         plans=None if state.plans is before.plans else state.plans,
         table=None if table is before.table else table,
@@ -108,9 +108,7 @@ def next_due(state: State, now: float) -> float | None:
     moments: list[float | None] = [reprieve.until for reprieve in state.reprieves]
     moments += [opening_due(state, now), *state.sheds.values()]
     for tunnel in state.tunnels.values():
-        moments += [tunnel.damping.hold_until, tunnel.drain_until, tunnel.drill_until]
-        if not tunnel.is_probed:
-            moments.append(health.due(tunnel.health, tunnel.spec.health))
+        moments += due(tunnel)
     return min((moment for moment in moments if moment is not None), default=None)
 
 
@@ -134,27 +132,23 @@ def _transitions(before: State, after: State, now: float) -> Iterator[Transition
 
 def _target_transitions(before: State, after: State, now: float) -> Iterator[Transition]:
     """Of targets behind a tunnel. The first UP is no news: nobody doubted it."""
-    for name, new in after.tunnels.items():
-        checks = before.tunnels[name].checks
-        if new.checks is checks:
+    for name, tunnel in after.tunnels.items():
+        old, new = before.tunnels[name].checks, tunnel.checks
+        if new.down is old.down:
             continue
-        for label, one in new.checks.items():
-            old = checks.get(label)
-            if old is one or one.target is None or one.health is Health.UNKNOWN:
-                continue
-            was = Health.UNKNOWN if old is None else old.health
-            if was is one.health or (was is Health.UNKNOWN and one.health is Health.UP):
-                continue
-            yield Transition(
-                tunnel=name,
-                old=was,
-                new=one.health,
-                cause=Cause.TARGET_SILENT if one.health is Health.DOWN else Cause.RECOVERED,
-                at=now,
-                evidence=reasons.of_check(one, now),
-                evidence_at=one.pulse.silent_since,
-                target=one.target,
-            )
+        for label in sorted(new.down ^ old.down):
+            was, one = old.get(label), new.by_label[label]
+            if one.target is not None:
+                yield Transition(
+                    tunnel=name,
+                    old=Health.UNKNOWN if was is None else was.health,
+                    new=one.health,
+                    cause=Cause.TARGET_SILENT if one.health is Health.DOWN else Cause.RECOVERED,
+                    at=now,
+                    evidence=reasons.of_check(one, now),
+                    evidence_at=one.pulse.silent_since,
+                    target=one.target,
+                )
 
 
 def _cause(old: TunnelState, new: TunnelState) -> Cause | None:
@@ -190,7 +184,8 @@ def _evictions(before: State, state: State) -> Iterator[Abort]:
     for name, tunnel in state.tunnels.items():
         if tunnel.admin is AdminState.DISABLED and before.tunnels[name].admin is not AdminState.DISABLED:
             forwards = frozenset(forward.name for forward in state.forwards if name in forward.tunnels)
-            yield Abort(tunnel=name, forwards=forwards, reason=CloseReason.DRAIN)
+            if forwards:
+                yield Abort(tunnel=name, forwards=forwards, reason=CloseReason.DRAIN)
 
 
 def _fates(before: State, state: State, now: float) -> tuple[tuple[Abort, ...], tuple[Reprieve, ...]]:
@@ -225,10 +220,17 @@ def _served(state: State) -> frozenset[str]:
     choices = state.table.choices
     return frozenset(
         forward.name
-        for forward in state.forwards
-        if (choice := choices.get((forward.name, forward.ports[0].target), NO_CHOICE)).tunnels
-        and not choice.last_resort
+        for forward, key in state.layout.firsts
+        if (choice := choices.get(key, NO_CHOICE)).tunnels and not choice.last_resort
     )
+
+
+def _sheds(state: State, moved: Moves, now: float) -> Sheds:
+    """Sheds after the `moved`: a forward that has nowhere better to go keeps what it has."""
+    served = _served(state) if state.sheds else frozenset()
+    taken = {name: tunnel for name, tunnel in moved.active.items() if name in served}
+    kept = shedding.kept(state.sheds, moved.failovers, taken)
+    return shedding.begun(kept, moved.returns, state.layout.shed_rates, now)
 
 
 def _died(before: State, state: State, tunnel: str) -> bool:

@@ -60,11 +60,11 @@ def choose(
         return Choice(tunnels=_in_order(answering, policy, standings))
     if up:
         return Choice(tunnels=_in_order(up, policy, standings), last_resort=True)
-    if not patient:
-        for name in able:
-            if is_soft_down(standings[name]):
-                return Choice(tunnels=(name,), last_resort=True)
-    return NO_CHOICE
+    soft = [name for name in able if is_soft_down(standings[name])]
+    if not soft or patient:
+        return NO_CHOICE
+    best = next((name for name in soft if name not in dead), soft[0])
+    return Choice(tunnels=(best,), last_resort=True)
 
 
 def _in_order(up: Sequence[str], policy: ForwardPolicy, standings: Mapping[str, Standing]) -> tuple[str, ...]:

@@ -32,10 +32,15 @@ def begun(sheds: Sheds, returns: Iterable[Return], rates: Mapping[str, float], n
     return {**sheds, **new} if new else sheds
 
 
-def ended(sheds: Sheds, failovers: Iterable[Failover]) -> Sheds:
-    """`sheds` without those of forwards that have just failed over: what is left may be all there is."""
+def kept(sheds: Sheds, failovers: Iterable[Failover], taken: Mapping[str, str]) -> Sheds:
+    """`sheds` without those of forwards that have just failed over, or have nowhere better to go any more.
+
+    `taken` is by forward the tunnel that new sessions take, if it is UP.
+    """
+    if not sheds:
+        return sheds
     gone = {it.forward for it in failovers}
-    return {key: at for key, at in sheds.items() if key[0] not in gone} if gone and sheds else sheds
+    return {key: at for key, at in sheds.items() if key[0] not in gone and taken.get(key[0], key[1]) != key[1]}
 
 
 def due(sheds: Sheds, rates: Mapping[str, float], now: float) -> tuple[tuple[Batch, ...], Sheds]:

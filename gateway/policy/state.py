@@ -18,7 +18,7 @@ from gateway.model import (
     RoutingTable,
     TunnelSpec,
 )
-from gateway.policy.check import Check
+from gateway.policy.checks import Checks
 from gateway.policy.failback import Damping
 from gateway.policy.fate import Reprieve
 from gateway.policy.health import TunnelHealth
@@ -31,13 +31,17 @@ from gateway.policy.stall import Counters
 POOR = frozenset({Doubt.LATENCY, Doubt.LOSS})
 """The doubts that selection heeds: the operator set a threshold, and the tunnel is beyond it."""
 
+HANDED_IN = frozenset({Doubt.UNANSWERED, Doubt.UNACKNOWLEDGED})
+"""The doubts that come as evidence, and that a sign of life takes back. All others are worked out in each step."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TunnelState:
     """All that is known of one tunnel. `facts` are the last seen; `fact_cause` what they say now, None for good.
 
     Both are None until the kernel has been seen: then nothing is known of the tunnel. `verdict` is the driver's.
-    `checks` are by label; `is_probed`: there is something to probe, so that life is shown by answers, not by looks.
+    `is_probed`: there is something to probe, so that life is shown by answers, not by looks. `heard_at` is when last
+    traffic, not a probe, showed life.
     `doubts` have the moment since which they hold, `clamp` is the MSS beyond which segments vanish.
     `drain_until` and `drill_until` are the operator's.
     """
@@ -51,7 +55,8 @@ class TunnelState:
     verdict: Cause | None = None
     is_probed: bool = False
     pulse: Pulse = Pulse()
-    checks: Mapping[str, Check] = field(default_factory=dict)
+    heard_at: float | None = None
+    checks: Checks = Checks()
     quality: Quality = Quality()
     counters: Counters | None = None
     doubts: Mapping[Doubt, float] = field(default_factory=dict)

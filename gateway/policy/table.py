@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from collections.abc import Set as AbstractSet
 from dataclasses import replace
 from ipaddress import IPv4Address, IPv6Address
-from typing import Final
+from typing import Final, TypeVar
 
 from gateway.model import Cause, Choice, Health, Path, RoutingTable
 from gateway.policy.layout import Group, Key
 from gateway.policy.selection import Standing, choose, unheld
 from gateway.policy.state import State, TunnelState, is_address
 
+_K = TypeVar("_K")
+_V = TypeVar("_V")
 _NOBODY: Final[frozenset[str]] = frozenset()
 
 
@@ -25,21 +28,26 @@ def routing_table(before: State, state: State) -> RoutingTable:
         return old
     paths = paths_of(state)
     choices = _choices(before, state)
-    if (
-        paths == old.paths
-        and choices == old.choices
-        and state.addresses == old.addresses
-        and state.through == old.tunnel_addresses
-    ):
-        return old
-    return replace(
+    new = replace(
         old,
         generation=old.generation + 1,
-        paths=paths,
-        choices=old.choices if choices == old.choices else choices,
-        addresses=old.addresses if state.addresses == old.addresses else state.addresses,
-        tunnel_addresses=old.tunnel_addresses if state.through == old.tunnel_addresses else state.through,
+        paths=_same(old.paths, paths),
+        choices=_same(old.choices, choices),
+        addresses=_same(old.addresses, state.addresses),
+        tunnel_addresses=_same(old.tunnel_addresses, state.through),
     )
+    differs = (
+        new.paths is not old.paths
+        or new.choices is not old.choices
+        or new.addresses is not old.addresses
+        or new.tunnel_addresses is not old.tunnel_addresses
+    )
+    return new if differs else old
+
+
+def _same(old: Mapping[_K, _V], new: Mapping[_K, _V]) -> Mapping[_K, _V]:
+    """The old one, identically, when they are equal: whoever watches it sees at a glance that nothing has changed."""
+    return old if new is old or new == old else new
 
 
 def paths_of(state: State) -> dict[str, Path]:
@@ -97,7 +105,7 @@ def _path(tunnel: TunnelState) -> Path | None:
         mss=min((mss for mss in (spec.mss, tunnel.clamp) if mss is not None), default=None),
         weight=spec.weight,
         slow_start=spec.slow_start,
-        ramp_from=health.since if came_back and spec.slow_start > 0 else None,
+        ramp_from=tunnel.damping.free_since if came_back and spec.slow_start > 0 else None,
     )
 
 
@@ -106,14 +114,15 @@ def _choices(before: State, state: State) -> Mapping[Key, Choice]:
     standings = {name: tunnel.standing for name, tunnel in state.tunnels.items()}
     if (
         before.is_open
-        and state.lost == before.lost
-        and state.dead == before.dead
-        and state.sticky == before.sticky
-        and state.eager == before.eager
+        and state.lost is before.lost
+        and state.dead is before.dead
+        and state.sticky is before.sticky
+        and state.eager is before.eager
         and standings == {name: tunnel.standing for name, tunnel in before.tunnels.items()}
     ):
         return state.table.choices
     chooser = _Chooser(state, standings)
+    poor = {name for name, standing in standings.items() if standing.poor}
     choices: dict[Key, Choice] = {}
     for group in state.layout.groups:
         choices |= dict.fromkeys(group.keys, chooser.choice(group))
@@ -126,22 +135,25 @@ def _choices(before: State, state: State) -> Mapping[Key, Choice]:
         )
     for name, tunnel in state.sticky.items():
         for _, key in state.layout.by_forward.get(name, ()):
-            choices[key] = _staying(choices[key], tunnel)
+            choices[key] = _staying(choices[key], tunnel, poor)
     return choices
 
 
 def _peculiar(state: State) -> Iterator[tuple[Group, Key]]:
     """The keys that do not choose as their group does."""
-    hosts = state.lost.keys() | {target.host for target in state.dead}
-    for host in hosts:
+    for host in state.lost:
         yield from state.layout.by_host.get(host, ())
+    for host in {target.host for target in state.dead}:
+        for group, key in state.layout.by_host.get(host, ()):
+            if key[1] in state.dead:
+                yield group, key
     for name in state.eager:
         yield from state.layout.by_forward.get(name, ())
 
 
-def _staying(choice: Choice, tunnel: str) -> Choice:
+def _staying(choice: Choice, tunnel: str, poor: AbstractSet[str]) -> Choice:
     """`choice` with `tunnel` first, if it is there at all: a forward with manual failback stays where it is well."""
-    if tunnel not in choice.tunnels[1:]:
+    if tunnel not in choice.tunnels[1:] or (tunnel in poor and choice.tunnels[0] not in poor):
         return choice
     return replace(choice, tunnels=(tunnel, *(name for name in choice.tunnels if name != tunnel)))
 

@@ -21,7 +21,7 @@ from gateway.policy import reasons
 from gateway.policy.check import Check
 from gateway.policy.failback import is_held
 from gateway.policy.outlook import next_step
-from gateway.policy.selection import why_not
+from gateway.policy.selection import Standing, why_not
 from gateway.policy.state import State, TunnelState
 
 
@@ -35,9 +35,10 @@ def view(
     failover_seconds: Durations | None,
 ) -> ControlView:
     """The picture of `state` at `now`, with what the controller has counted."""
+    standings = {name: tunnel.standing for name, tunnel in state.tunnels.items()}
     return ControlView(
         tunnels=tuple(_tunnel(tunnel, now) for tunnel in state.tunnels.values()),
-        forwards=tuple(_forward(state, forward) for forward in state.forwards),
+        forwards=tuple(_forward(state, forward, standings) for forward in state.forwards),
         transitions=dict(transitions),
         failovers=dict(failovers),
         failbacks=dict(failbacks),
@@ -67,7 +68,7 @@ def _tunnel(tunnel: TunnelState, now: float) -> TunnelView:
         drill_until=tunnel.drill_until,
         drain_until=tunnel.drain_until,
         next=next_step(tunnel),
-        probes=tuple(_probe(check) for check in tunnel.checks.values()),
+        probes=tuple(_probe(check) for check in tunnel.checks),
     )
 
 
@@ -85,7 +86,7 @@ def _probe(check: Check) -> ProbeView:
     )
 
 
-def _forward(state: State, forward: ForwardSpec) -> ForwardView:
+def _forward(state: State, forward: ForwardSpec, standings: Mapping[str, Standing]) -> ForwardView:
     """One forward; where it maps a range, its first port speaks for all: they share their host."""
     ports = forward.ports[0]
     target = ports.target
@@ -93,11 +94,7 @@ def _forward(state: State, forward: ForwardSpec) -> ForwardView:
     lost, dead = state.lost.get(target.host, frozenset()), state.dead.get(target, frozenset())
     chosen = _chosen(forward, choice)
     active = choice.tunnels[0] if choice.tunnels else None
-    why = {
-        name: why_not(name, state.tunnels[name].standing, lost=lost, dead=dead)
-        for name in forward.tunnels
-        if name not in chosen
-    }
+    why = {name: why_not(name, standings[name], lost=lost, dead=dead) for name in forward.tunnels if name not in chosen}
     stays = state.sticky.get(forward.name)
     if stays is not None and stays == active:
         better = forward.tunnels[: forward.tunnels.index(stays)]
@@ -106,8 +103,9 @@ def _forward(state: State, forward: ForwardSpec) -> ForwardView:
     if not resolved:
         why[""] = f"the target's name {target.host!r} has not been resolved"
     elif choice.last_resort:
-        answers = "the target answers behind none of them" if active not in _down(state) else "no tunnel is up"
-        why[""] = f"{answers}: the active one is a last resort"
+        is_up = active is not None and standings[active].health is Health.UP
+        trouble = "the target answers behind none that is up" if is_up else "no tunnel is up"
+        why[""] = f"{trouble}: the active one is a last resort"
     elif active is None:
         why[""] = "no tunnel can be used"
     return ForwardView(
@@ -122,10 +120,6 @@ def _forward(state: State, forward: ForwardSpec) -> ForwardView:
         offered=choice.tunnels,
         last_resort=choice.last_resort,
     )
-
-
-def _down(state: State) -> frozenset[str]:
-    return frozenset(name for name, it in state.tunnels.items() if it.health.health is not Health.UP)
 
 
 def _chosen(forward: ForwardSpec, choice: Choice) -> tuple[str, ...]:

@@ -5,11 +5,11 @@ Nothing here decides that a tunnel is UP or DOWN: that is `settling`, which look
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
-from typing import assert_never
+from typing import TypeVar, assert_never
 
-from gateway.model import AdminState, Doubt, Endpoint, Health, LinkFacts, ProbeOutcome
+from gateway.model import AdminState, Doubt, Endpoint, Health, HealthSettings, LinkFacts, ProbeOutcome, ProbeSpec
 from gateway.policy import check, failback, pulse, quality, stall
 from gateway.policy.aims import label_of
 from gateway.policy.check import Check
@@ -31,12 +31,12 @@ from gateway.policy.evidence import (
     Verdict,
 )
 from gateway.policy.kernel import judge
-from gateway.policy.segments import clamped, grown
-from gateway.policy.state import State, TunnelState
+from gateway.policy.segments import clamped
+from gateway.policy.state import HANDED_IN, State, TunnelState
 from gateway.policy.table import lost_tunnels
 
-_TAKEN_BACK = frozenset({Doubt.UNANSWERED, Doubt.UNACKNOWLEDGED})
-"""The doubts that a sign of life takes back."""
+_K = TypeVar("_K")
+_V = TypeVar("_V")
 
 
 def weigh(state: State, evidence: Evidence, now: float) -> State:  # noqa: C901, PLR0911, PLR0912 - a table
@@ -47,12 +47,13 @@ def weigh(state: State, evidence: Evidence, now: float) -> State:  # noqa: C901,
             seen = {name: _see(it, links.get(it.spec.interface)) for name, it in state.tunnels.items()}
             opening = now if state.kernel is None else state.opening_from
             after = replace(state, kernel=snapshot, tunnels=seen, opening_from=opening)
-            if state.kernel is None or state.kernel.unrouted != snapshot.unrouted:
-                after = replace(after, lost=lost_tunnels(after))
-            return after
+            rerouted = state.kernel is None or state.kernel.unrouted != snapshot.unrouted
+            return _lost(after) if rerouted else after
         case NamesSeen(addresses=addresses, through=through):
-            after = replace(state, addresses={**state.addresses, **addresses}, through={**state.through, **through})
-            return replace(after, lost=lost_tunnels(after))
+            joined, joined_through = _joined(state.addresses, addresses), _joined(state.through, through)
+            if joined is state.addresses and joined_through is state.through:
+                return state
+            return _lost(replace(state, addresses=joined, through=joined_through))
         case Counted(at=at, packets=packets):
             counted = {name: _count(it, at, *packets[name]) for name, it in state.tunnels.items() if name in packets}
             return replace(state, tunnels={**state.tunnels, **counted})
@@ -73,7 +74,7 @@ def weigh(state: State, evidence: Evidence, now: float) -> State:  # noqa: C901,
         case Drilled(tunnel=name, until=until):
             return _with(state, name, lambda tunnel: replace(tunnel, drill_until=until))
         case ReturnNow(tunnels=tunnels, forwards=forwards):
-            return _return(state, tunnels, forwards)
+            return _return(state, tunnels, forwards, now)
         case NothingToShed(forward=forward, tunnel=name):
             return replace(state, sheds={key: at for key, at in state.sheds.items() if key != (forward, name)})
         case Connected() | TimePassed():
@@ -85,6 +86,17 @@ def weigh(state: State, evidence: Evidence, now: float) -> State:  # noqa: C901,
 def _with(state: State, name: str, change: Callable[[TunnelState], TunnelState]) -> State:
     tunnel = state.tunnels.get(name)
     return state if tunnel is None else replace(state, tunnels={**state.tunnels, name: change(tunnel)})
+
+
+def _lost(state: State) -> State:
+    """With the tunnels that do not lead to a target: the same mapping, when they are the same."""
+    lost = lost_tunnels(state)
+    return state if lost == state.lost else replace(state, lost=lost)
+
+
+def _joined(known: Mapping[_K, _V], news: Mapping[_K, _V]) -> Mapping[_K, _V]:
+    """`known` with `news`; identically, when there are none."""
+    return {**known, **news} if any(known.get(key) != value for key, value in news.items()) else known
 
 
 # ---------------------------------------------------------------- the kernel's
@@ -114,38 +126,56 @@ def _count(tunnel: TunnelState, at: float, transmitted: int, received: int) -> T
 def _probed(tunnel: TunnelState, probe: Probed) -> TunnelState:
     settings = tunnel.spec.health
     spec = next((it for it in settings.probes or () if it.label == probe.label), None)
-    one = tunnel.checks.get(probe.label) or Check(label=probe.label, target=probe.target, spec=spec)
-    one = check.probed(one, probe, settings)
-    tunnel = replace(tunnel, checks={**tunnel.checks, probe.label: one})
+    before = tunnel.checks.get(probe.label) or Check(label=probe.label, target=probe.target, spec=spec)
+    one = check.probed(before, probe, settings)
+    tunnel = replace(tunnel, checks=tunnel.checks.put(one))
     if check.speaks_of_life(probe.outcome):
-        tunnel = _lives(tunnel, probe.at)
-        tunnel = replace(tunnel, quality=quality.answered(tunnel.quality, None if one.is_large else probe.rtt))
-    elif probe.outcome is ProbeOutcome.FAILED and not one.is_large:
-        lost = tunnel.quality if one.health is Health.DOWN else quality.lost(tunnel.quality)
-        tunnel = replace(tunnel, pulse=pulse.unanswered(tunnel.pulse, probe.sent_at), quality=lost)
-    return replace(tunnel, clamp=grown(tunnel.clamp, one, tunnel.pulse, settings)) if one.is_large else tunnel
+        rtt = None if one.is_large else probe.rtt
+        return replace(_lives(tunnel, probe.at), quality=quality.answered(tunnel.quality, rtt))
+    if probe.outcome is ProbeOutcome.LOCAL or one.is_large:
+        return tunnel
+    if not check.is_alone(one, tunnel.pulse, settings):
+        tunnel = replace(tunnel, quality=quality.lost(tunnel.quality))
+    if one.health is Health.DOWN and _lately(tunnel, probe.sent_at):
+        return tunnel
+    return replace(tunnel, pulse=pulse.unanswered(tunnel.pulse, probe.sent_at))
+
+
+def _lately(tunnel: TunnelState, at: float) -> bool:
+    """Whether the tunnel had shown life within an interval before `at`.
+
+    If it had, it is for other targets to fall silent: one that is known to be dead must not be the first evidence
+    against it, nor stand in the way of its rise.
+    """
+    alive_at = tunnel.pulse.alive_at
+    return alive_at is not None and at - alive_at < tunnel.spec.health.interval
 
 
 def _heard(tunnel: TunnelState, target: Endpoint | None, at: float) -> TunnelState:
+    tunnel = replace(tunnel, heard_at=at if tunnel.heard_at is None else max(at, tunnel.heard_at))
     if target is not None:
         settings = tunnel.spec.health
-        labels = [label for label, it in tunnel.checks.items() if it.target == target] or [label_of(target)]
-        heard = {
-            label: check.heard(tunnel.checks.get(label) or Check(label=label, target=target), at, settings)
-            for label in labels
-        }
-        tunnel = replace(tunnel, checks={**tunnel.checks, **heard})
+        asking = _asking(target, settings)
+        heard = (check.heard(tunnel.checks.get(it.label) or it, at, settings) for it in asking)
+        tunnel = replace(tunnel, checks=tunnel.checks.put(*heard))
     return _lives(tunnel, at)
 
 
+def _asking(target: Endpoint, settings: HealthSettings) -> list[Check]:
+    """The checks of `target` as they begin: the configured ones, or that of the forward's target itself."""
+    configured = [it for it in settings.probes or () if it.endpoint == target]
+    specs: list[ProbeSpec | None] = [*configured] or [None]
+    return [Check(label=it.label if it is not None else label_of(target), target=target, spec=it) for it in specs]
+
+
 def _lives(tunnel: TunnelState, at: float) -> TunnelState:
-    doubts = {doubt: since for doubt, since in tunnel.doubts.items() if doubt not in _TAKEN_BACK or since >= at}
+    doubts = {doubt: since for doubt, since in tunnel.doubts.items() if doubt not in HANDED_IN or since >= at}
     return replace(tunnel, pulse=pulse.alive(tunnel.pulse, at, tunnel.spec.health), doubts=doubts)
 
 
 def _doubted(tunnel: TunnelState, doubt: Doubt, since: float) -> TunnelState:
     """A doubt that is older than the latest sign of life is none of the tunnel's: perhaps one target's."""
-    if tunnel.pulse.alive_at is not None and tunnel.pulse.alive_at > since:
+    if doubt not in HANDED_IN or (tunnel.pulse.alive_at is not None and tunnel.pulse.alive_at > since):
         return tunnel
     return replace(tunnel, doubts={**tunnel.doubts, doubt: min(since, tunnel.doubts.get(doubt, since))})
 
@@ -153,9 +183,9 @@ def _doubted(tunnel: TunnelState, doubt: Doubt, since: float) -> TunnelState:
 # ---------------------------------------------------------------- the operator's
 
 
-def _return(state: State, tunnels: frozenset[str], forwards: frozenset[str]) -> State:
+def _return(state: State, tunnels: frozenset[str], forwards: frozenset[str], now: float) -> State:
     released = {
-        name: replace(it, damping=failback.forgiven(it.damping))
+        name: replace(it, damping=failback.forgiven(it.damping, now))
         for name, it in state.tunnels.items()
         if name in tunnels
     }

@@ -264,7 +264,8 @@ class Reconciling(RuleBasedStateMachine):
             assert self.before.active[it.forward] == it.from_tunnel
             assert self.state.active[it.forward] == it.to_tunnel
             choice = self.state.table.choices[it.forward, self.forwards[it.forward].ports[0].target]
-            assert it.from_tunnel not in choice.tunnels
+            left = self.state.tunnels[it.from_tunnel].standing
+            assert it.from_tunnel not in choice.tunnels or left.held or left.poor
             assert choice.tunnels[0] == it.to_tunnel
             assert it.cause not in {Cause.FIRST_GOOD, Cause.RECOVERED}
 
