@@ -115,6 +115,20 @@ class Event(StrEnum):
     NAME_FAILED = "name.failed"
     """host, error, kept: the addresses that stay in use meanwhile."""
 
+    # ---- probes
+
+    PROBE_PREVENTED = "probe.prevented"
+    """tunnel, probe, error, count: trouble of our own kept probes from being sent; once a minute for each."""
+
+    PATH_ASYMMETRIC = "path.asymmetric"
+    """tunnel, arrived_on (another tunnel), address, check: answers to the one come back by the other; once for each."""
+
+    PATH_WATCH_UNAVAILABLE = "path.watch_unavailable"
+    """error: asymmetric paths will not be noticed (debug)."""
+
+    COUNTERS_UNAVAILABLE = "counters.unavailable"
+    """error: packets of devices cannot be counted, so a stall will not be noticed."""
+
     # ---- the admin side and the log itself
 
     ADMIN_STARTED = "admin.started"

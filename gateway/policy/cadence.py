@@ -123,7 +123,8 @@ class Cadence:
 
     def pending(self, label: str) -> int:
         """How many of its probes are under way."""
-        return len(self._subjects[label].pending)
+        subject = self._subjects.get(label)
+        return 0 if subject is None else len(subject.pending)
 
     # ------------------------------------------------------------ what is to be done
 
@@ -185,10 +186,15 @@ class Cadence:
         if subject is not None:
             subject.pending.pop(number, None)
 
-    def suspect(self, label: str, now: float) -> None:
-        """Traffic to what `label` stands for looks bad: ask fast, without waiting for a probe to be unanswered."""
+    def suspect(self, label: str, since: float, now: float) -> None:
+        """Traffic to what `label` stands for looks bad since `since`: ask fast, without waiting for its turn.
+
+        Not if it has answered since, nor if it has just been asked: a thousand dials may say the same.
+        """
         subject = self._subjects.get(label)
-        if subject is None or (subject.standing is Standing.SPENT and now < subject.until + AGAIN_AFTER):
+        if subject is None or subject.alive_at > since or now < subject.asked_at + self._settings.suspect_after:
+            return
+        if subject.standing is Standing.SPENT and now < subject.until + AGAIN_AFTER:
             return
         if subject.place is None:
             subject.owed = self._settings.rise

@@ -301,7 +301,7 @@ def test_a_target_is_left_alone_until_traffic_suspects_it():
     simulated = Simulation(labels(1), ["tcp://db:5432"])
     simulated.run(105.0)
     assert simulated.times("tcp://db:5432") == []
-    simulated.cadence.suspect("tcp://db:5432", simulated.now)
+    simulated.cadence.suspect("tcp://db:5432", simulated.now, simulated.now)
     simulated.run(110.0)
     asked = simulated.times("tcp://db:5432")
     assert asked[0] == 105.0, "at once"
@@ -311,7 +311,7 @@ def test_a_target_is_left_alone_until_traffic_suspects_it():
 
 def test_a_dead_target_is_asked_until_it_has_risen():
     simulated = Simulation((), ["tcp://db:5432"], network=lambda *_: None)
-    simulated.cadence.suspect("tcp://db:5432", 100.0)
+    simulated.cadence.suspect("tcp://db:5432", 100.0, 100.0)
     simulated.run(110.0)
     assert [label for _, label, _ in simulated.doubts] == ["tcp://db:5432"]
     regular = simulated.times("tcp://db:5432", since=100.0 + VERDICT_OUT + 0.001)
@@ -326,15 +326,28 @@ def test_traffic_cannot_have_a_dead_target_asked_fast_all_the_time():
     simulated = Simulation((), ["tcp://db:5432"], network=lambda *_: None)
     for second in range(100, 140):
         simulated.run(float(second))
-        simulated.cadence.suspect("tcp://db:5432", simulated.now)
+        simulated.cadence.suspect("tcp://db:5432", simulated.now, simulated.now)
     bursts = sum(gap > 0.2 for gap in gaps(simulated.times("tcp://db:5432")))
     assert len(simulated.asked) < 40 / (AGAIN_AFTER + VERDICT_OUT) * 60 + bursts
     assert 1 < len(simulated.doubts) <= 4, "once each time"
 
 
+def test_traffic_is_not_believed_where_an_answer_came_since_or_is_under_way():
+    simulated = Simulation(["a"])
+    simulated.run(100.9)
+    simulated.cadence.suspect("a", 99.0, 100.9)
+    assert simulated.cadence.standing("a") is Standing.CALM, "it has answered since"
+    simulated.cadence.suspect("a", 100.9, 100.9)
+    simulated.run(100.95)
+    for _ in range(1000):
+        simulated.cadence.suspect("a", 100.95, 100.95)
+    simulated.run(100.99)
+    assert len(simulated.times("a")) == 2, "it has just been asked"
+
+
 def test_what_is_not_probed_cannot_be_suspected():
     cadence = Cadence(SETTINGS)
-    cadence.suspect("tcp://db:5432", 100.0)
+    cadence.suspect("tcp://db:5432", 100.0, 100.0)
     assert cadence.next_due() == inf
     assert cadence.standing("tcp://db:5432") is None
 
