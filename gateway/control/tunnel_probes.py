@@ -134,9 +134,9 @@ class TunnelProbes:
 
     async def _probe(self, aim: Aim, number: int) -> None:
         label = aim.spec.label
-        # The next address while the last one has not answered: a session would go on to it, too.
-        position = self._leading.get(label, 0) + self._cadence.pending(label) - 1
-        position %= len(aim.addresses)
+        # While an address does not answer, the next one is asked: a session would go on to it, too.
+        tried = max(0, self._cadence.unanswered(label) - 1)
+        position = (self._leading.get(label, 0) + tried) % len(aim.addresses)
         turned = replace(aim, addresses=(*aim.addresses[position:], *aim.addresses[:position]))
         answer = await self._know.ask(turned, self._path, self._settings.timeout)
         if label in self._aims:

@@ -121,10 +121,10 @@ class Cadence:
         subject = self._subjects.get(label)
         return None if subject is None else subject.standing
 
-    def pending(self, label: str) -> int:
-        """How many of its probes are under way."""
+    def unanswered(self, label: str) -> int:
+        """How many of its probes are under way that were sent since it last answered."""
         subject = self._subjects.get(label)
-        return 0 if subject is None else len(subject.pending)
+        return 0 if subject is None else sum(sent_at >= subject.alive_at for sent_at in subject.pending.values())
 
     # ------------------------------------------------------------ what is to be done
 

@@ -215,9 +215,10 @@ def test_a_failure_of_what_was_sent_before_the_last_answer_is_no_reason():
     (lost,) = cadence.turn(100.0, never).ask
     (doubt,) = cadence.turn(100.3, never).doubted
     assert doubt == ("a", 100.0)
-    cadence.turn(100.35, never)
+    assert cadence.unanswered("a") == 2
     cadence.answered("a", lost[1] + 1, 100.3, 100.36)
     assert cadence.standing("a") is Standing.CALM
+    assert cadence.unanswered("a") == 0, "though one is under way"
     assert cadence.failed(*lost, 100.8) is None
     assert cadence.standing("a") is Standing.CALM
 
@@ -289,7 +290,7 @@ def test_trouble_of_our_own_is_neither_doubt_nor_answer():
     cadence.plan(["a"], (), 100.0)
     (asked,) = cadence.turn(100.0, never).ask
     cadence.withdrawn(*asked)
-    assert cadence.pending("a") == 0
+    assert cadence.unanswered("a") == 0
     assert cadence.turn(100.5, never).doubted == ()
     assert cadence.next_due() == 101.0
 
