@@ -1,11 +1,7 @@
-"""The composition root: makes the rooms, introduces them to one another, and leads the gateway through its life.
+"""The gateway's life: it starts, serves, drains and ends.
 
-    kernel ──snapshots──▶ controller ──routing table, aborts──▶ data plane
-    resolver ──names────▶     │                                     │
-                              └──view──▶ admin ◀──────stats─────────┘
-
-Starting is the first reload: listeners open when the controller has its first picture of the kernel, so that no client
-is ever turned away for want of a look. SIGTERM or SIGINT drains; a second one ends at once.
+Starting is the first reload: listeners open when the controller lets the first clients in, so that none is ever turned
+away for want of a look. SIGTERM or SIGINT drains; a second one ends at once.
 """
 
 from __future__ import annotations
@@ -13,32 +9,34 @@ from __future__ import annotations
 import asyncio
 import gc
 import signal
-from collections.abc import Coroutine, Mapping
-from time import monotonic, time
+from collections.abc import Coroutine
+from time import time
 from typing import Any, Final
 
 import structlog
 import uvloop
 
 from gateway import __version__
+from gateway.admin.api import Api, ApiSources
+from gateway.admin.control import ControlServer
 from gateway.admin.families import ReloadFacts
 from gateway.admin.http import AdminServer, Questions
 from gateway.admin.lag import LagMeter
 from gateway.admin.metrics import Metrics, Sources
+from gateway.admin.rates import RateMeter
 from gateway.admin.readiness import Phase
+from gateway.app.hands import Hands
+from gateway.app.senses import Senses
 from gateway.control.controller import Controller
-from gateway.control.kernel import KernelWatcher
-from gateway.control.resolver import Resolver
+from gateway.control.operator import Operator
 from gateway.dataplane.engine import Engine, EngineOptions
 from gateway.dataplane.limits import raise_descriptor_limit, sessions_for
-from gateway.dataplane.messages import AbortTunnel, DataPlane, DialFailed
+from gateway.dataplane.messages import DataPlane, DialFailed, FirstConnect
 from gateway.errors import ListenError
-from gateway.model import Config, DialFailure, KernelSnapshot, RoutingTable
+from gateway.model import Config
 from gateway.observe.events import Event
 from gateway.observe.sessions import session_logger
-from gateway.observe.throttle import Throttle
-from gateway.policy.evidence import KernelSeen, NamesSeen
-from gateway.policy.state import is_address
+from gateway.policy.evidence import Evidence
 from gateway.tunnels.catalogue import driver_for
 
 log = structlog.get_logger()
@@ -70,10 +68,7 @@ class Gateway:
         self._stopping = asyncio.Event()
         self._killed = asyncio.Event()
         self._phase = Phase.STARTING
-        self._dial_log = Throttle(seconds=1.0)
-        self._watched: Mapping[str, tuple[str, ...]] = {}
         self._drivers = {spec.name: driver_for(spec) for spec in config.tunnels}
-        self._lookups: frozenset[tuple[str, str]] = frozenset()
         spec = config.gateway
         listeners = sum(len(forward.ports) for forward in config.forwards)
         self._max_sessions = min(spec.max_connections or descriptors, sessions_for(descriptors, listeners=listeners))
@@ -85,13 +80,17 @@ class Gateway:
                 busy_poll=spec.busy_poll,
             ),
             on_dial_failed=self._dial_failed,
+            on_first_connect=self._first_connect,
             on_session_ended=session_logger(spec.session_log),
         )
-        self._controller = Controller(config.forwards, config.tunnels, apply=self._apply, abort=self._abort)
-        self._watcher = KernelWatcher(self._kernel_seen)
-        self._resolver = Resolver(self._names_seen)
+        self._senses = Senses(config, self._drivers, post=self._post, vitals=self._plane.vitals)
+        self._controller = Controller(config.forwards, config.tunnels, hands=Hands(self._plane, self._senses))
+        self._operator = Operator(self._controller, sessions_on=self._sessions_on, dial=self._senses.dial)
         self._lag = LagMeter()
-        self._admin = self._make_admin()
+        self._rates = RateMeter(self._plane.stats)
+        api = self._make_api()
+        self._control = ControlServer(api)
+        self._admin = self._make_admin(api)
 
     async def run(self) -> int:
         """Serve until a signal; 0 after a drain, 1 when a second signal cut it short.
@@ -115,18 +114,19 @@ class Gateway:
         )
         gc.collect()
         gc.freeze()  # what exists now stays: later collections, which stop the relay, need not look at it
-        self._resolver.watch(self._host_names())
-        self._watch(self._controller.routing_table())
+        self._senses.start(self._controller.routing_table())
         try:
             async with asyncio.TaskGroup() as group:
                 if config.admin.listen is not None:
                     await self._admin.start(config.admin.listen)
+                await self._control.start(config.admin.socket)
                 workers = [group.create_task(work, name=name) for name, work in self._workers().items()]
                 await self._live()
                 for worker in workers:
                     worker.cancel()
         finally:
             cut = self._plane.stop()
+            await self._control.close()
             await self._admin.close()
             for number in (*_SIGNALS, signal.SIGHUP):
                 loop.remove_signal_handler(number)
@@ -136,9 +136,10 @@ class Gateway:
     def _workers(self) -> dict[str, Coroutine[Any, Any, None]]:
         return {
             "controller": self._controller.run(),
-            "kernel": self._watcher.run(),
-            "resolver": self._resolver.run(),
+            "operator": self._operator.run(),
             "lag": self._lag.run(),
+            "rates": self._rates.run(),
+            **self._senses.workers(),
             **{f"tunnel {name}": driver.run() for name, driver in self._drivers.items()},
         }
 
@@ -179,57 +180,30 @@ class Gateway:
 
     # ------------------------------------------------------------ introductions
 
-    def _apply(self, table: RoutingTable) -> None:
-        self._plane.apply(table)
-        if table.addresses is not self._watched:  # with 10,000 forwards not something to do at every failover
-            self._watch(table)
-
-    def _abort(self, tunnel: str, forwards: frozenset[str]) -> int:
-        return self._plane.abort(AbortTunnel(tunnel=tunnel, forwards=forwards))
-
-    def _kernel_seen(self, snapshot: KernelSnapshot) -> None:
-        self._controller.post(KernelSeen(snapshot=snapshot))
-
-    def _names_seen(
-        self, addresses: Mapping[str, tuple[str, ...]], through: Mapping[tuple[str, str], tuple[str, ...]]
-    ) -> None:
-        self._controller.post(NamesSeen(addresses=addresses, through=through))
+    def _post(self, evidence: Evidence) -> None:
+        self._controller.post(evidence)
 
     def _dial_failed(self, failure: DialFailed) -> None:
-        count = self._dial_log.passes((failure.tunnel, failure.reason), monotonic())
-        if count is not None:
-            log.warning(
-                "dial.failed",
-                tunnel=failure.tunnel,
-                forward=failure.forward,
-                target=str(failure.target),
-                reason=failure.reason.value,
-                count=count,
-            )
-        if failure.reason is DialFailure.NOT_PROVEN:  # the kernel knows something that we have not been told
-            self._look_again()
+        self._senses.dial_failed(failure)
 
-    def _watch(self, table: RoutingTable) -> None:
-        """Tell the kernel watcher which devices and routes matter under `table`; it looks again at once."""
-        self._lookups = frozenset(
-            (self._drivers[tunnel].interface, address)
-            for forward in table.forwards
-            for host in {ports.target.host for ports in forward.ports}
-            for address in table.addresses.get(host, ())
-            for tunnel in forward.tunnels
+    def _first_connect(self, first: FirstConnect) -> None:
+        self._senses.connected(first)
+
+    def _sessions_on(self, tunnel: str) -> int:
+        return sum(count for (_, name), count in self._plane.stats().active.items() if name == tunnel)
+
+    def _make_api(self) -> Api:
+        sources = ApiSources(
+            view=self._controller.view,
+            stats=self._plane.stats,
+            rates=self._rates.rates,
+            phase=lambda: self._phase,
+            version=__version__,
+            environment=self._config.gateway.environment,
         )
-        self._watched = table.addresses
-        self._look_again()
+        return Api(sources, self._operator)
 
-    def _look_again(self) -> None:
-        """Have the kernel watcher read once more. Cheap: every dial that is refused asks for it."""
-        self._watcher.watch(frozenset(driver.interface for driver in self._drivers.values()), self._lookups)
-
-    def _host_names(self) -> frozenset[str]:
-        hosts = {ports.target.host for forward in self._config.forwards for ports in forward.ports}
-        return frozenset(host for host in hosts if not is_address(host))
-
-    def _make_admin(self) -> AdminServer:
+    def _make_admin(self, api: Api) -> AdminServer:
         config = self._config
         loaded = ReloadFacts(successful=True, success_at_unix=time())
         metrics = Metrics(
@@ -239,6 +213,7 @@ class Gateway:
                 reload=lambda: loaded,
                 lag=lambda: self._lag.worst,
                 draining=lambda: self._phase is Phase.DRAINING,
+                probes=self._senses.stats,
             ),
             version=__version__,
             environment=config.gateway.environment,
@@ -246,7 +221,7 @@ class Gateway:
         questions = Questions(
             view=self._controller.view, phase=lambda: self._phase, ready_when=lambda: config.admin.ready
         )
-        return AdminServer(metrics=metrics, questions=questions)
+        return AdminServer(metrics=metrics, questions=questions, api=api, control=lambda: self._control.path)
 
 
 async def _first(*events: asyncio.Event, timeout: float | None = None) -> asyncio.Event | None:  # noqa: ASYNC109
