@@ -52,13 +52,17 @@ def bad(tmp_path: Path) -> Path:
 def test_help_teaches():
     done = gateway("--help")
     assert (done.returncode, done.stderr) == (0, "")
-    for word in ("--config", "check", "healthcheck", "schema", "version", "SIGTERM", "gateway --config forwards.toml"):
+    words = ("--config", "check", "healthcheck", "schema", "version", "SIGTERM", "gateway --config forwards.toml")
+    for word in (*words, "Asking a running gateway", *ASKING):
         assert word in done.stdout
     assert "Exit codes: 0 good, 1 failed, 2 usage or bad configuration" in done.stdout
     assert gateway("-h").stdout == done.stdout
 
 
-@pytest.mark.parametrize("verb", ["check", "healthcheck", "schema", "version"])
+ASKING = ("status", "explain", "enable", "disable", "drain-tunnel", "failback", "drill")
+
+
+@pytest.mark.parametrize("verb", ["check", "healthcheck", "schema", "version", *ASKING])
 def test_every_verb_has_help(verb: str):
     done = gateway(verb, "--help")
     assert done.returncode == 0
@@ -73,7 +77,8 @@ def test_no_arguments_is_help_and_a_usage_error():
 
 
 @pytest.mark.parametrize(
-    "arguments", [("frobnicate",), ("--frobnicate",), ("check",), ("--config",), ("--log-level", "loud", "version")]
+    "arguments",
+    [("frobnicate",), ("--frobnicate",), ("check",), ("--config",), ("--log-level", "loud", "version"), ("explain",)],
 )
 def test_what_cannot_be_understood_is_a_usage_error(arguments: tuple[str, ...]):
     done = gateway(*arguments)

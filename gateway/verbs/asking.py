@@ -12,6 +12,7 @@ from contextlib import asynccontextmanager
 from http import HTTPStatus
 from pathlib import Path
 from typing import Final, cast
+from urllib.parse import quote
 
 import aiohttp
 from yarl import URL
@@ -82,7 +83,8 @@ class Asking:
     async def _ask(
         self, method: str, *steps: str, body: Mapping[str, str] | None = None, patience: float | None = _PATIENCE
     ) -> object:
-        url = URL.build(scheme="http", host="gateway").joinpath("api", "v1", *steps)
+        path = "/".join(quote(step, safe="") for step in steps)
+        url = URL(f"http://gateway/api/v1/{path}", encoded=True)
         limits = aiohttp.ClientTimeout(total=patience, sock_connect=_CONNECT)
         try:
             async with self._session.request(method, url, json=body, timeout=limits) as answer:

@@ -40,4 +40,5 @@ def notes(tunnel: TunnelDocument) -> Iterator[str]:
         yield f"segments are clamped to {tunnel['mss']} bytes, because larger ones vanish in it"
     if tunnel["targets"]["down"]:
         known = tunnel["targets"]["up"] + tunnel["targets"]["down"]
-        yield f"{tunnel['targets']['down']} of {count(known, 'target')} behind it not answering"
+        silent = tunnel["targets"]["down"]
+        yield f"{silent} of {count(known, 'target')} behind it {'does' if silent == 1 else 'do'} not answer"

@@ -47,7 +47,7 @@ def _headline(document: StatusDocument) -> Text:
 
 def _tunnels(tunnels: Sequence[TunnelDocument]) -> Table:
     table = _table(
-        "tunnel", "state", "since", "cause", ">RTT", ">loss", ">sessions", ">conn/s", ">to target", ">to client"
+        "tunnel", "state", "=since", "=cause", ">RTT", ">loss", ">sessions", ">conn/s", ">to target", ">to client"
     )
     for tunnel in tunnels:
         table.add_row(
@@ -116,14 +116,13 @@ def _urgency(forward: ForwardDocument) -> tuple[bool, bool, float]:
 
 
 def _table(*headers: str) -> Table:
-    """Columns without lines between them: what is there has to fit 100 columns. `>` is for numbers."""
+    """Columns without lines between them, so that all fit into 100. `>` is a number; that and `=` stay on one line."""
     table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
     for header in headers:
-        number = header.startswith(">")
         table.add_column(
-            header.removeprefix(">"),
-            justify="right" if number else "left",
-            no_wrap=number,
+            header.lstrip(">="),
+            justify="right" if header.startswith(">") else "left",
+            no_wrap=header.startswith((">", "=")),
             overflow="fold",
             header_style="bold",
         )

@@ -1,0 +1,25 @@
+"""Every key of the API's JSON is documented."""
+
+import re
+from pathlib import Path
+from typing import get_type_hints, is_typeddict
+
+import pytest
+
+from gateway.admin import documents
+
+OPERATING = (Path(__file__).parents[2] / "docs" / "operating.md").read_text()
+DOCUMENTS = [value for value in vars(documents).values() if is_typeddict(value)]
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda document: document.__name__)
+def test_every_key_is_documented(document):
+    api = OPERATING.partition("## The API")[2]
+    assert {key for key in get_type_hints(document) if f"`{key}`" not in api and f'"{key}"' not in api} == set()
+
+
+def test_every_request_is_documented(fake):
+    paths = {route.path for route in (*fake.api.questions(), *fake.api.changes(str))}
+    assert len(paths) > 5
+    named = OPERATING.replace("{forward}", "{name}").replace("`…/disable`", "`POST /api/v1/tunnels/{name}/disable`")
+    assert paths == set(re.findall(r"`(?:GET|POST) (/api/v1/[^`]+)`", named))
