@@ -326,8 +326,8 @@ async def test_a_dial_that_is_refused_has_the_kernel_read_again_and_costs_no_mor
     """Ten thousand clients may be refused between a tunnel's fall and the news of it."""
     gateway = inside(tmp_path, Configuration(target=target))
     asked: list[tuple[object, object]] = []
-    gateway._watcher.watch = lambda *what: asked.append(what)  # type: ignore[method-assign]
-    gateway._watch(gateway._controller.routing_table())
+    gateway._senses._watcher.watch = lambda *what: asked.append(what)  # type: ignore[method-assign]
+    gateway._senses.follow(gateway._controller.routing_table())
     failure = DialFailed(
         forward="echo", tunnel="local", target=Endpoint("127.0.0.1", target), reason=DialFailure.NOT_PROVEN
     )
