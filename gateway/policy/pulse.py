@@ -13,8 +13,12 @@ before a lossy path is taken for a dead one.
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from typing import Final
 
 from gateway.model import HealthSettings
+
+_APART: Final = 0.9
+"""Intervals: answers closer together count once. Not a whole one, for round trips are not all the same."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -39,7 +43,7 @@ def alive(pulse: Pulse, at: float, settings: HealthSettings) -> Pulse:
         return pulse
     if pulse.silent_since is not None and at <= pulse.silent_since:
         return replace(pulse, alive_at=at)
-    if pulse.run > 0 and pulse.counted_at is not None and at - pulse.counted_at < settings.interval / 2:
+    if pulse.run > 0 and pulse.counted_at is not None and at - pulse.counted_at < _APART * settings.interval:
         return replace(pulse, alive_at=at)  # one of a burst: patience is not for sale
     wakes = pulse.run == 0 or is_silent(pulse, settings, at)
     return Pulse(
