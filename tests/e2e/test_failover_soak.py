@@ -10,7 +10,6 @@ import pytest
 
 from tests.e2e.failover import forward, sealed_gateway, zone
 from tests.e2e.reading import Outcome, answered, reading
-from tests.lab.topology import Site
 
 pytestmark = [pytest.mark.lab, pytest.mark.matrix, pytest.mark.timeout(300)]
 
@@ -26,11 +25,11 @@ async def test_random_faults_of_one_tunnel_at_a_time(lab, tmp_path):
     async with sealed_gateway(lab, tmp_path, forward("hello", 33000)) as gateway:
         async with reading(lab.cloud, 33000) as readings:
             until = time.monotonic() + _SECONDS
-            site, other = Site
+            site, other = lab.vpns
             name = _OF_THE_TUNNEL[0]
             while time.monotonic() < until:
                 if name in _OF_THE_TUNNEL:  # a route's return is seen a moment later than a device's fall: same tunnel
-                    site, other = chance.sample(list(Site), 2)
+                    site, other = chance.sample(list(lab.vpns), 2)
                 name = chance.choice([*_OF_THE_TUNNEL, _OF_ITS_TARGETS])
                 mark = len(gateway.events)
                 fault = lab.faults.by_name(name, site)
