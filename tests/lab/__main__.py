@@ -1,11 +1,12 @@
 """The lab for a human: `python -m tests.lab up | down | status | check | fault ... | heal | restart ... | exec ...`.
 
-    up [KIND]              build a lab (kind: openvpn by default; `none` for network and servers only)
+    up [KIND ...]          build a lab: one kind of VPN (openvpn by default) is for the sites a and b, several are for
+                           a, b and c in this order; `none` for the network and the company's servers only
     down                   take down all labs made by `up`; leftovers of dead owners too
     status, check          what runs; whether each tunnel answers
     fault NAME WORD ...    inject a failure; `fault` alone lists them. heal: undo all of them
     restart PROCESS        kill a process and start it again
-    exec ROLE COMMAND ...  run a command in a namespace: cloud, wan, site-a, site-b, corp
+    exec ROLE COMMAND ...  run a command in a namespace: cloud, wan, site-a, site-b, site-c, corp
 
 Orders go to the lab that was made last.
 """
@@ -48,8 +49,10 @@ def _execute(role: Role, command: Sequence[str]) -> NoReturn:
 def main(words: Sequence[str]) -> str:
     """Carry out one command line; what there is to say about it. Raises LabError."""
     match words:
-        case ["up", *kind]:
-            return keeper.start(kind[0] if kind else "openvpn")
+        case ["up", "none"]:
+            return keeper.start()
+        case ["up", *kinds]:
+            return keeper.start(*(kinds or ["openvpn"]))
         case ["down"]:
             return _down()
         case ["fault"]:

@@ -22,9 +22,9 @@ _CONTROL = "control"
 _GONE = 10.0  # seconds for a lab to be taken down
 
 
-def start(kind: str) -> str:
-    """Start a keeper with a new lab of this kind (`none`: no VPN); the lab's name, once it is up. Raises LabError."""
-    argv = [sys.executable, "-m", f"{__package__}.keeper", kind]
+def start(*kinds: str) -> str:
+    """Start a keeper with a new lab of these kinds, as `Lab` takes them; its name, once it is up. Raises LabError."""
+    argv = [sys.executable, "-m", f"{__package__}.keeper", *kinds]
     with subprocess.Popen(
         argv, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, start_new_session=True
     ) as keeper:
@@ -84,13 +84,13 @@ def _status(lab: Lab) -> str:
     lines = [f"lab {lab.directory.name}", f"faults: {', '.join(lab.faults.active) or 'none'}"]
     for name in lab.processes.names():
         identity = lab.processes.id(name)
-        lines.append(f"{name:20} {'dead' if identity is None else identity.pid}")
+        lines.append(f"{name:22} {'dead' if identity is None else identity.pid}")
     lines.append(lab.cloud.run(["ip", "-br", "address"]))
     return "\n".join(lines)
 
 
-def _keep(kind: str | None) -> NoReturn:
-    with Lab(kind) as lab, socket.socket(socket.AF_UNIX) as control:
+def _keep(kinds: Sequence[str]) -> NoReturn:
+    with Lab(*kinds) as lab, socket.socket(socket.AF_UNIX) as control:
         control.bind(str(lab.directory.sock / _CONTROL))
         control.listen()
         sys.stdout.write(f"up {lab.directory.name}\n")
@@ -111,4 +111,4 @@ def _end(_number: int, _frame: object) -> NoReturn:
 
 if __name__ == "__main__":
     signal.signal(signal.SIGTERM, _end)
-    _keep(None if sys.argv[1] == "none" else sys.argv[1])
+    _keep(sys.argv[1:])

@@ -1,8 +1,14 @@
-"""A whole lab: namespaces, cables, the company's servers, VPNs at both sites, and what can be done to them.
+"""A whole lab: namespaces, cables, the company's servers, VPNs at its sites, and what can be done to them.
 
     with Lab("openvpn") as lab:
         with lab.faults.carrier(Site.A), lab.capture() as capture:
             ...
+
+    with Lab("openvpn", "ipsec", "wireguard") as lab:      # at the sites a, b, c
+        ...
+
+    with Lab() as lab, lab.serving(IpsecServer(lab.workshop, Site.A)) as server:      # the client is yours
+        ...
 
 A lab belongs to the process, and to the thread, that made it, and dies with it. Labs do not see each other.
 """
@@ -10,9 +16,10 @@ A lab belongs to the process, and to the thread, that made it, and dies with it.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from types import TracebackType
-from typing import Self
+from typing import Self, TypeVar
 
 from tests.lab import capture, client, prerequisites, state, topology, vpn
 from tests.lab.corp import NAME as CORP
@@ -24,20 +31,28 @@ from tests.lab.netns import Namespace
 from tests.lab.pki import Pki
 from tests.lab.processes import ProcessBook
 from tests.lab.routes import Routes
-from tests.lab.topology import Site
+from tests.lab.server import Server
+from tests.lab.topology import PAIR, Site
 from tests.lab.vpn import Vpn, Workshop
 from tests.lab.waiting import wait_until
 
 _ANSWER = 0.5  # seconds; a healthy tunnel of the lab answers in a few milliseconds
 _REVIVAL = 10.0  # seconds; a restarted client is connected when it is asked, so this is for a busy machine
+_S = TypeVar("_S", bound=Server)
 
 
 class Lab:
-    """A context manager. `kind` names the VPN at both sites; without one there are network and servers only."""
+    """A context manager. One kind of VPN is for the sites a and b; several are for a, b and c in this order.
 
-    def __init__(self, kind: str | None = None) -> None:
-        self._kind = kind
+    Without a kind there are the network and the company's servers only. Raises LabError for more kinds than sites.
+    """
+
+    def __init__(self, *kinds: str) -> None:
+        if len(kinds) > len(Site):
+            raise LabError(f"a lab has {len(Site)} sites, not {len(kinds)}")
+        self._kinds = dict.fromkeys(PAIR, kinds[0]) if len(kinds) == 1 else dict(zip(Site, kinds, strict=False))
         self._vpns: dict[Site, Vpn] = {}
+        self._serving: dict[str, Server] = {}
 
     # ---------------------------------------------------------------- life
 
@@ -86,9 +101,7 @@ class Lab:
             routes=self.routes,
         )
         self.faults = Faults(self.workshop, self._vpns, self.restart)
-        if self._kind is not None:
-            make = vpn.load(self._kind)
-            self._vpns.update({site: make(self.workshop, site) for site in Site})
+        self._vpns.update({site: vpn.load(kind)(self.workshop, site) for site, kind in self._kinds.items()})
         for each in self._vpns.values():
             each.start()
         for each in self._vpns.values():
@@ -110,6 +123,21 @@ class Lab:
         """The VPN of `site`. Raises KeyError in a lab without."""
         return self._vpns[site]
 
+    @contextmanager
+    def serving(self, server: _S) -> Iterator[_S]:
+        """Run `server`, ready when the context begins, and stopped at its end.
+
+        Meanwhile `restart` knows it by its name, and so do the faults of processes.
+        """
+        self._serving[server.name] = server
+        try:
+            server.start()
+            server.wait_ready()
+            yield server
+        finally:
+            server.stop()
+            del self._serving[server.name]
+
     def capture(self, expression: str = capture.TO_CORP) -> capture.Capture:
         """A capture on all physical links of the cloud; by default of what is meant for the company's network."""
         return capture.on_physical_links(self.cloud, self.processes, expression)
@@ -125,6 +153,9 @@ class Lab:
             if process in (each.server, each.client):
                 each.restart(process)
                 return
+        if process in self._serving:
+            self._serving[process].restart()
+            return
         raise LabError(f"no process is called {process}; there are {', '.join(self.processes.names())}")
 
     def heal(self) -> None:

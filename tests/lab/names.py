@@ -15,6 +15,7 @@ class Role(StrEnum):
     WAN = "wan"
     SITE_A = "site-a"
     SITE_B = "site-b"
+    SITE_C = "site-c"
     CORP = "corp"
 
 

@@ -143,6 +143,13 @@ class Namespace:
                 return Link(entry["ifindex"], frozenset(entry["flags"]), tuple(addresses))
         return None
 
+    def address(self, device: str) -> str:
+        """The first IPv4 address of `device`. Raises LabError while there is none."""
+        link = self.link(device)
+        if link is None or not link.addresses:
+            raise LabError(f"{device} has no address")
+        return link.addresses[0].partition("/")[0]
+
 
 def _enter(path: Path) -> None:
     """Move the calling thread, and only it, into the namespace at `path`."""

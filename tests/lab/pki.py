@@ -1,75 +1,140 @@
 """Keys, certificates and passwords of a lab: made when it starts, gone with its directory.
 
-One elliptic-curve authority; a certificate for each VPN server, and one for the gateway as a client of both.
+Two authorities. One is the company's: it has certified each VPN server, and the gateway as a client of all of them. The
+other is the *stranger*: it has certified servers of the same names, and no client of this lab ought to believe them.
+Beside what is right there is, for every server and for the client, what can be wrong with a certificate.
 """
 
 from __future__ import annotations
 
+import base64
 import hashlib
 import secrets
+from collections.abc import Sequence
+from dataclasses import dataclass
+from enum import StrEnum
 from pathlib import Path
 
+from cryptography import x509
+from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
+
+from tests.lab import authority
+from tests.lab.authority import Authority, Bundle, Identity
 from tests.lab.commands import run
 from tests.lab.topology import Site
 
 CLIENT = "gw-client"
 USER = "gw-user"
-_ORGANISATION = "gateway-lab"
-_IKE_INTERMEDIATE = "1.3.6.1.5.5.7.3.17"  # what an IKE server's certificate says it is for
+ELSEWHERE = "elsewhere.example.com"
+ORGANISATION = "gateway-lab"
+
+
+class Certified(StrEnum):
+    """How a certificate is: in order, or wrong in one respect."""
+
+    RIGHT = "right"
+    EXPIRED = "expired"
+    MISNAMED = "misnamed"  # it is somebody else's, of `ELSEWHERE`
+    UNTRUSTED = "untrusted"  # the stranger has signed it
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Account:
+    """A user and a password. `password_file` holds the password and nothing else."""
+
+    user: str
+    password: str
+    password_file: Path
+    login: Path  # user and password on two lines, as OpenVPN reads them
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WireGuardKey:
+    """A key pair of WireGuard; `private` is a file, `public` the text."""
+
+    private: Path
+    public: str
 
 
 class Pki:
-    """What the authority has issued, under `directory`. All of it is there once the object is."""
+    """What there is, under `directory`. All of it is there once the object is."""
 
     def __init__(self, directory: Path) -> None:
         self._directory = directory
-        self.ca = directory / "ca.crt"
-        self.tls_crypt = directory / "tls-crypt.key"
-        self.login = directory / "login"  # user and password on two lines, as OpenVPN reads them
-        self.users = directory / "users"  # user, salt, and sha256(salt + password): all that a server gets
-        self._authority()
-        for site in Site:
-            self._issue(str(site.role), f"serverAuth,{_IKE_INTERMEDIATE}", f"DNS:{site.role},IP:{site.far}")
-        self._issue(CLIENT, "clientAuth", f"DNS:{CLIENT},email:{CLIENT}@{_ORGANISATION}")
-        self.password = secrets.token_urlsafe(18)
-        self._accounts()
-        run(["openvpn", "--genkey", "tls-crypt", str(self.tls_crypt)])
+        company = Authority(directory, "ca", organisation=ORGANISATION)
+        stranger = Authority(directory, "stranger", organisation="stranger")
+        self.ca = company.ca
+        self.stranger = stranger.ca
+        self._identities = {
+            (name, how): self._issue(stranger if how is Certified.UNTRUSTED else company, name, usage, names, how)
+            for name, usage, names in self._certified()
+            for how in Certified
+        }
+        self.bundle: Bundle = company.bundle(self.client(), secrets.token_urlsafe(18))
+        self.account = self._account(USER)
+        self.users = directory / "users"  # user, salt, and sha256(salt + password): all that OpenVPN's server gets
+        self._digest(self.account)
+        self.tls_crypt = self._openvpn_key("tls-crypt")
+        self.tls_auth = self._openvpn_key("tls-auth")
+        self._wireguard = {name: self._wireguard_key(name) for name in (CLIENT, *(site.role for site in Site))}
 
-    def certificate(self, name: str) -> Path:
-        """The certificate of `name`: a site's role, or `CLIENT`."""
-        return self._directory / f"{name}.crt"
+    def server(self, site: Site, how: Certified = Certified.RIGHT) -> Identity:
+        """The certificate of the VPN servers of `site`: of the host name `site.role`, and of the address `site.far`."""
+        return self._identities[site.role, how]
 
-    def key(self, name: str) -> Path:
-        """The private key of `name`."""
-        return self._directory / f"{name}.key"
+    def client(self, how: Certified = Certified.RIGHT) -> Identity:
+        """The gateway's certificate as a client, of `CLIENT`; the right one is in `bundle` too."""
+        return self._identities[CLIENT, how]
 
-    def _authority(self) -> None:
-        self._openssl("ca", "keyUsage=critical,keyCertSign,cRLSign")
+    def wireguard(self, name: str) -> WireGuardKey:
+        """The key pair of `name`: a site's role, or `CLIENT`."""
+        return self._wireguard[name]
 
-    def _issue(self, name: str, usage: str, names: str) -> None:
-        self._openssl(
-            name,
-            "basicConstraints=critical,CA:FALSE",
-            "keyUsage=digitalSignature",
-            f"extendedKeyUsage={usage}",
-            f"subjectAltName={names}",
-            signer="ca",
+    def _certified(self) -> list[tuple[str, Sequence[x509.ObjectIdentifier], Sequence[str]]]:
+        servers = [(str(site.role), authority.SERVER, (str(site.role), site.far)) for site in Site]
+        return [*servers, (CLIENT, authority.CLIENT, (CLIENT, f"{CLIENT}@{ORGANISATION}"))]
+
+    def _issue(
+        self,
+        issuer: Authority,
+        name: str,
+        usage: Sequence[x509.ObjectIdentifier],
+        names: Sequence[str],
+        how: Certified,
+    ) -> Identity:
+        file = name if how is Certified.RIGHT else f"{name}-{how}"
+        if how is Certified.MISNAMED:
+            name, names = ELSEWHERE, (ELSEWHERE,)
+        return issuer.issue(file, name, usage, names, expired=how is Certified.EXPIRED)
+
+    def _account(self, user: str) -> Account:
+        password = secrets.token_urlsafe(18)
+        return Account(
+            user=user,
+            password=password,
+            password_file=self._private("password", password),
+            login=self._private("login", f"{user}\n{password}\n"),
         )
 
-    def _openssl(self, name: str, *extensions: str, signer: str | None = None) -> None:
-        signed_by = ["-CA", str(self.ca), "-CAkey", str(self.key(signer))] if signer else []
-        run(
-            [
-                *("openssl", "req", "-x509", "-new", "-nodes", "-days", "3", *signed_by),
-                *("-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-subj", f"/O={_ORGANISATION}/CN={name}"),
-                *("-keyout", str(self.key(name)), "-out", str(self.certificate(name))),
-                *(word for extension in extensions for word in ("-addext", extension)),
-            ]
-        )
-
-    def _accounts(self) -> None:
+    def _digest(self, account: Account) -> None:
         salt = secrets.token_hex(8)
-        digest = hashlib.sha256((salt + self.password).encode()).hexdigest()
-        self.login.touch(mode=0o600)
-        self.login.write_text(f"{USER}\n{self.password}\n")
-        self.users.write_text(f"{USER} {salt} {digest}\n")
+        digest = hashlib.sha256((salt + account.password).encode()).hexdigest()
+        self.users.write_text(f"{account.user} {salt} {digest}\n")
+
+    def _openvpn_key(self, kind: str) -> Path:
+        path = self._directory / f"{kind}.key"
+        run(["openvpn", "--genkey", kind, str(path)])
+        return path
+
+    def _wireguard_key(self, name: str) -> WireGuardKey:
+        key = X25519PrivateKey.generate()
+        return WireGuardKey(
+            private=self._private(f"{name}.wireguard", base64.b64encode(key.private_bytes_raw()).decode() + "\n"),
+            public=base64.b64encode(key.public_key().public_bytes_raw()).decode(),
+        )
+
+    def _private(self, name: str, text: str) -> Path:
+        path = self._directory / name
+        path.touch(mode=0o600)
+        path.write_text(text)
+        return path

@@ -11,7 +11,7 @@ from tests.lab.errors import LabError
 from tests.lab.lab import Lab
 from tests.lab.names import Role, namespace_name
 from tests.lab.processes import ProcessId
-from tests.lab.topology import Site
+from tests.lab.topology import PAIR, Site
 
 pytestmark = pytest.mark.lab
 
@@ -29,7 +29,7 @@ def _namespaces(name: str) -> set[str]:
     return {namespace_name(name, role) for role in Role} & netns.existing()
 
 
-@pytest.mark.parametrize("site", list(Site))
+@pytest.mark.parametrize("site", PAIR)
 async def test_each_tunnel_answers_with_its_own_address(lab, site):
     tunnel = lab.vpn(site)
     assert tunnel.address.startswith(site.pool(1))

@@ -26,7 +26,7 @@ async def test_by_plain_routes_a_device_chooses_the_tunnel_and_an_address_does_n
 
 async def test_with_own_tables_device_and_address_both_choose(lab):
     tunnel = lab.vpn(Site.B)
-    with lab.routes.owned(*((site, lab.vpn(site).device) for site in Site)):
+    with lab.routes.owned(*((site, lab.vpn(site).device) for site in lab.vpns)):
         assert len(_rules(lab)) == 4
         assert (await client.fetch(lab.cloud, device=tunnel.device)).seen == tunnel.address
         assert (await client.fetch(lab.cloud, source=tunnel.address)).seen == tunnel.address

@@ -1,8 +1,9 @@
-"""The network of a lab: five namespaces, and cables between them. Nothing is made in the machine's own namespace.
+"""The network of a lab: six namespaces, and cables between them. Nothing is made in the machine's own namespace.
 
-              cloud (gateway, VPN clients)   wan (switches)            site-a / site-b (VPN servers)   corp
+              cloud (gateway, VPN clients)   wan (switches)            site-a, -b, -c (VPN servers)   corp
     wan-a  10.91.1.1/24 ---- c-a [br-a] s-a ---- wan0 10.91.1.2 (site-a) lan0 .11 --+-- br0 192.168.100.30, .31
     wan-b  10.91.2.1/24 ---- c-b [br-b] s-b ---- wan0 10.91.2.2 (site-b) lan0 .12 --+
+    wan-c  10.91.3.1/24 ---- c-c [br-c] s-c ---- wan0 10.91.3.2 (site-c) lan0 .13 --+
     uplink 10.91.9.1/24 ---- c-u [br-u] 10.91.9.2
 
 There is no NAT: a company server answers with the address it saw, which proves the tunnel used. The switches let the
@@ -34,6 +35,7 @@ class Site(StrEnum):
 
     A = "a"
     B = "b"
+    C = "c"
 
     @property
     def number(self) -> int:
@@ -83,6 +85,7 @@ class Site(StrEnum):
         return f"10.7{self.number}.{kind}"
 
 
+PAIR = (Site.A, Site.B)  # where a lab with one kind of VPN has it
 PHYSICAL_LINKS = (*(site.link for site in Site), UPLINK)
 
 
