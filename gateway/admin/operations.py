@@ -24,8 +24,8 @@ class Operations(Protocol):
     ) -> TunnelView:
         """Make the admin state of `tunnel` so; the tunnel as it is then.
 
-        DISABLED resets its sessions at once. DRAINING lets them end, for `timeout` seconds at most (None: as long as
-        the gateway's own drain may take), and becomes DISABLED. Other states ignore `timeout`.
+        DISABLED resets its sessions at once. DRAINING lets them end, for `timeout` seconds at most (None: 25 s), and
+        becomes DISABLED. Other states ignore `timeout`.
         """
         ...
 

@@ -85,7 +85,7 @@ def drain_tunnel(
     socket: SocketOption = None,
     timeout: Annotated[
         str | None,
-        typer.Option(metavar="DURATION", help="How long its sessions may take to end. Default: drain_timeout."),
+        typer.Option(metavar="DURATION", help="How long its sessions may take to end. Default: 25s."),
     ] = None,
 ) -> None:
     """Take a tunnel out, and let its sessions end before it is disabled."""
