@@ -44,6 +44,7 @@ class TunnelProbes:
 
     def __init__(self, tunnel: str, plan: ProbePlan, path: Path, know: Introductions) -> None:
         self._tunnel = tunnel
+        self._plan: ProbePlan | None = None
         self._path = path
         self._settings = plan.settings
         self._know = know
@@ -57,7 +58,9 @@ class TunnelProbes:
 
     def follow(self, plan: ProbePlan, path: Path) -> None:
         """Probe by `plan` from now on; what it has in common with the last one goes on as it is."""
-        self._path = path
+        before, self._plan, self._path = self._plan, plan, path
+        if before is not None and (before.aims, before.targets) == (plan.aims, plan.targets):
+            return  # a path may get another weight or segment size
         aims = {aim.spec.label: aim for aim in plan.aims if aim.addresses}
         targets = {aim.spec.label: aim for aim in plan.targets if aim.addresses}
         self._aims = targets | aims
@@ -133,12 +136,12 @@ class TunnelProbes:
     # ------------------------------------------------------------ what
 
     async def _probe(self, aim: Aim, number: int) -> None:
-        label = aim.spec.label
-        # While an address does not answer, the next one is asked: a session would go on to it, too.
-        tried = max(0, self._cadence.unanswered(label) - 1)
-        position = (self._leading.get(label, 0) + tried) % len(aim.addresses)
-        turned = replace(aim, addresses=(*aim.addresses[position:], *aim.addresses[:position]))
-        answer = await self._know.ask(turned, self._path, self._settings.timeout)
+        label, position = aim.spec.label, 0
+        if len(aim.addresses) > 1:  # while one does not answer, the next is asked: a session would go on to it, too
+            tried = max(0, self._cadence.unanswered(label) - 1)
+            position = (self._leading.get(label, 0) + tried) % len(aim.addresses)
+            aim = replace(aim, addresses=(*aim.addresses[position:], *aim.addresses[:position]))
+        answer = await self._know.ask(aim, self._path, self._settings.timeout)
         if label in self._aims:
             self._take(label, number, position, answer)
             self._wake_if_sooner()
