@@ -137,6 +137,18 @@ class Event(StrEnum):
     ADMIN_STOPPED = "admin.stopped"
     """listen."""
 
+    CONTROL_STARTED = "control.started"
+    """path: the Unix socket on which operators are answered."""
+
+    CONTROL_STOPPED = "control.stopped"
+    """path."""
+
+    CONTROL_UNAVAILABLE = "control.unavailable"
+    """path, reason: the default socket cannot be had, so the verbs find nobody."""
+
+    CONTROL_REFUSED = "control.refused"
+    """uid, pid: somebody who is neither root nor the gateway's own user asked."""
+
     LOG_DROPPED = "log.dropped"
     """lines: so many were not written, because nobody read the log fast enough."""
 
