@@ -42,10 +42,17 @@ class Charon:
         self._settings = settings or {}
         self._view = View(workshop.directory, name)
         self._socket = workshop.directory.sock / name
+        self._earlier = 0
         self.name = name
+
+    @property
+    def log(self) -> str:
+        """All that it has said since it was started last."""
+        return self._workshop.processes.log(self.name)[self._earlier :]
 
     def start(self) -> None:
         """Start it; it takes orders after `wait_ready`. It knows nothing of its earlier lives."""
+        self._earlier = len(self._workshop.processes.log(self.name))
         self._view.clear()
         self._socket.unlink(missing_ok=True)
         configuration = self._workshop.directory.conf / f"{self.name}.conf"
@@ -59,7 +66,7 @@ class Charon:
             with self.session() as session:
                 session.version()
         except (LabError, OSError) as error:
-            raise LabError(f"{self.name}: {error}\n{self._workshop.processes.log(self.name)}") from error
+            raise LabError(f"{self.name}: {error}\n{self.log}") from error
 
     def stop(self) -> None:
         """Kill it: its device goes with it."""
@@ -95,10 +102,11 @@ class Charon:
                 "retransmit_tries": 3,
                 "retransmit_timeout": "1.0",
                 "retransmit_base": "1.3",
-                "filelog.stdout.default": 1,
-                "filelog.stdout.time_format": "%T",
-                "filelog.stdout.time_add_ms": "yes",
-                "filelog.stdout.flush_line": "yes",
+                "filelog.log.path": "/dev/stdout",  # the section `stdout` would be written in blocks
+                "filelog.log.flush_line": "yes",
+                "filelog.log.default": 1,
+                "filelog.log.time_format": "%T",
+                "filelog.log.time_add_ms": "yes",
                 **self._settings,
             }
         )

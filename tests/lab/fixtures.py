@@ -37,3 +37,17 @@ def lab(shared_lab: Lab) -> Iterator[Lab]:
     """The shared lab; whatever a test did to it is healed afterwards."""
     yield shared_lab
     shared_lab.heal()
+
+
+@pytest.fixture(scope="session")
+def shared_empty_lab() -> Iterator[Lab]:
+    """One lab without VPNs for the whole run. Tests use `empty_lab`."""
+    with Lab() as lab:
+        yield lab
+
+
+@pytest.fixture
+def empty_lab(shared_empty_lab: Lab) -> Iterator[Lab]:
+    """A shared lab in which tests serve VPNs of their own, each with the client they are about: `Lab.serving`."""
+    yield shared_empty_lab
+    shared_empty_lab.heal()

@@ -7,7 +7,6 @@ import pytest
 from tests.lab import client
 from tests.lab.errors import LabError
 from tests.lab.kinds.openvpn import OpenVpnClient
-from tests.lab.lab import Lab
 from tests.lab.management import Management
 from tests.lab.pki import Certified
 from tests.lab.servers.openvpn import ControlKey, Login, OpenVpnServer, Transport, management_socket
@@ -16,13 +15,6 @@ from tests.lab.vpn import Vpn
 from tests.lab.waiting import wait_until
 
 pytestmark = pytest.mark.lab
-
-
-@pytest.fixture(scope="module")
-def empty_lab():
-    """A lab without VPNs, for servers to which tests bring their own clients."""
-    with Lab() as lab:
-        yield lab
 
 
 def _page(lab, server):
@@ -93,10 +85,15 @@ def test_servers_of_one_site_live_side_by_side_and_each_ends_with_its_context(em
 
 def test_a_vpn_can_be_had_of_any_server(empty_lab):
     server = OpenVpnServer(empty_lab.workshop, Site.C, login=Login.PASSWORD)
-    tunnel = Vpn(empty_lab.workshop, Site.C, server, OpenVpnClient(empty_lab.workshop, Site.C, server.access))
+    opened = OpenVpnClient(empty_lab.workshop, Site.C, server.access)
+    tunnel = Vpn(empty_lab.workshop, Site.C, server, opened)
     tunnel.start()
-    tunnel.wait_ready()
-    assert asyncio.run(client.fetch(empty_lab.cloud, device=tunnel.device)).seen == tunnel.address
+    try:
+        tunnel.wait_ready()
+        assert asyncio.run(client.fetch(empty_lab.cloud, device=tunnel.device)).seen == tunnel.address
+    finally:
+        opened.stop()
+        server.stop()
 
 
 def test_management_tells_the_state_and_takes_orders(lab):

@@ -54,7 +54,7 @@ class IpsecClient:
             self._charon.start()
             self._charon.wait_ready()
         if self._workshop.cloud.link(self.device) is None:
-            raise LabError(f"{self.name} has no {self.device}\n{self._workshop.processes.log(self.name)}")
+            raise LabError(f"{self.name} has no {self.device}\n{self._charon.log}")
 
     def wait_ready(self) -> None:
         try:
@@ -63,7 +63,7 @@ class IpsecClient:
                 for _ in session.initiate({"ike": _IKE, "child": _CHILD, "timeout": int(_CONNECT * 1000)}):
                     pass
         except (vici.exception.CommandException, OSError) as error:
-            raise LabError(f"{self.name}: {error}\n{self._workshop.processes.log(self.name)}") from error
+            raise LabError(f"{self.name}: {error}\n{self._charon.log}") from error
 
     def restart(self) -> None:
         self._charon.stop()
