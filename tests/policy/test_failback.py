@@ -4,7 +4,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.policy.failback import LONGEST_HOLD, STABLE_SECONDS, Damping, fallen, is_held, recovered, released
+from gateway.policy.failback import (
+    LONGEST_HOLD,
+    STABLE_SECONDS,
+    Damping,
+    fallen,
+    forgiven,
+    is_held,
+    recovered,
+    released,
+)
 
 
 def flapped(times: int, *, delay: float = 30.0, now: float = 0.0) -> tuple[Damping, float]:
@@ -70,6 +79,20 @@ def test_is_held_until_and_not_at_the_end():
     assert released(damping, now + 29.999) == damping
     assert released(damping, now + 30.0).hold_until is None
     assert released(damping, now + 30.0).falls == damping.falls
+
+
+def test_new_sessions_are_free_to_come_from_the_end_of_the_hold():
+    damping, now = flapped(1)
+    assert damping.free_since == now + 30.0
+    assert released(damping, now + 100.0).free_since == now + 30.0
+    assert recovered(Damping(), 30.0, 5.0).free_since == 5.0
+
+
+def test_what_the_operator_forgives_is_the_wait_not_the_fall():
+    damping, now = flapped(3)
+    after = forgiven(damping, now + 7.0)
+    assert (after.hold_until, after.free_since, after.falls) == (None, now + 7.0, 3)
+    assert forgiven(released(damping, now + 500.0), now + 500.0).free_since == damping.free_since
 
 
 def test_a_fall_ends_the_hold():

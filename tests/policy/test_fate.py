@@ -52,13 +52,15 @@ def test_a_soft_cause_spares_who_has_nowhere_to_go(
     assert fate("a", cause, FORWARDS, served=served, revocable=True, now=100.0) == Fate(now=frozenset(now), later=later)
 
 
-def standing(health: Health, cause: Cause | None = None) -> Standing:
-    return Standing(health=health, cause=cause, admin=AdminState.ENABLED, held=False)
+def standing(health: Health, cause: Cause | None = None, *, drilled: bool = False) -> Standing:
+    return Standing(health=health, cause=cause, admin=AdminState.ENABLED, held=False, drilled=drilled)
 
 
 UP = standing(Health.UP, Cause.RECOVERED)
 HARD = standing(Health.DOWN, Cause.LINK_DOWN)
 SOFT = standing(Health.DOWN, Cause.PROBES)
+DRILLED = standing(Health.UP, Cause.FIRST_GOOD, drilled=True)
+SOFT_DRILLED = standing(Health.DOWN, Cause.PROBES, drilled=True)
 X, Y, XY = frozenset({"x"}), frozenset({"y"}), frozenset({"x", "y"})
 
 
@@ -74,6 +76,10 @@ X, Y, XY = frozenset({"x"}), frozenset({"y"}), frozenset({"x", "y"})
         pytest.param(SOFT, False, 5.0, XY, False, id="to be used as a last resort: the same"),
         pytest.param(SOFT, True, 5.0, NOBODY, True, id="soft: not yet"),
         pytest.param(SOFT, True, 10.0, X, False, id="soft: only who has somewhere better to go"),
+        pytest.param(DRILLED, True, 9.9, NOBODY, True, id="drilled: UP, but not back"),
+        pytest.param(DRILLED, True, 10.0, XY, False, id="drilled: its time has come"),
+        pytest.param(DRILLED, False, 5.0, NOBODY, True, id="drilled: nobody new is there yet"),
+        pytest.param(SOFT_DRILLED, False, 5.0, NOBODY, True, id="drilled and soft: the same"),
     ],
 )
 def test_review(tunnel: Standing, revocable: bool, now: float, aborted: frozenset[str], goes_on: bool):
