@@ -53,8 +53,10 @@ COPY --from=builder /opt/gateway /opt/gateway
 COPY config/forwards.toml /etc/gateway/forwards.toml
 
 # pip compiled everything when it installed, and the user could not write it anyway.
+# XDG_RUNTIME_DIR is where the control socket is looked for, by the gateway and by its verbs: /run/gateway/control.sock.
 ENV PATH=/opt/gateway/bin:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin \
-    PYTHONDONTWRITEBYTECODE=1
+    PYTHONDONTWRITEBYTECODE=1 \
+    XDG_RUNTIME_DIR=/run
 
 # Interface tunnels need no privilege (docs/decisions.md, "The user in the container"). Numeric, so that Kubernetes'
 # runAsNonRoot can tell.

@@ -26,6 +26,7 @@ from gateway.admin.metrics import Metrics, Sources
 from gateway.admin.rates import RateMeter
 from gateway.admin.readiness import Phase
 from gateway.app.hands import Hands
+from gateway.app.paths import watch_paths
 from gateway.app.senses import Senses
 from gateway.control.controller import Controller
 from gateway.control.operator import Operator
@@ -137,6 +138,7 @@ class Gateway:
         return {
             "controller": self._controller.run(),
             "operator": self._operator.run(),
+            "paths": watch_paths(self._controller.state),
             "lag": self._lag.run(),
             "rates": self._rates.run(),
             **self._senses.workers(),

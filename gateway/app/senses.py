@@ -11,10 +11,12 @@ from typing import Any, Final
 
 import structlog
 
+from gateway.control.counters import Counters
 from gateway.control.kernel import KernelWatcher
 from gateway.control.prober import Prober, ProberStats
 from gateway.control.probes.asking import ask
 from gateway.control.resolver import Addresses, Resolver
+from gateway.control.traffic import TrafficWatch
 from gateway.dataplane.messages import DialFailed, FirstConnect
 from gateway.model import (
     Config,
@@ -50,9 +52,10 @@ class Senses:
         vitals: Callable[[str], Vitals],
     ) -> None:
         """`vitals(tunnel)` is the data plane's."""
+        interfaces = {name: driver.interface for name, driver in drivers.items()}
         self._post = post
         self._specs = {spec.name: spec for spec in config.tunnels}
-        self._drivers = drivers
+        self._interfaces = interfaces
         self._asked = questions(config.forwards, config.tunnels)
         self._dial_log = Throttle(seconds=1.0)
         self._watched: tuple[object, object] = (None, None)
@@ -60,16 +63,18 @@ class Senses:
         self._plans: Mapping[str, ProbePlan] = {}
         self._watcher = KernelWatcher(self._kernel_seen)
         self._resolver = Resolver(self._names_seen)
-        self._vitals = vitals
-        self._prober = Prober(
-            post=post, look=self._look, dialled=lambda tunnel, target: vitals(tunnel).dialled.get(target)
-        )
+        self._counters = Counters(post)
+        self._counters.watch(interfaces)
+        self._traffic = TrafficWatch(post=post, vitals=vitals, suspect=self._suspect)
+        self._prober = Prober(post=post, look=self._traffic.look, dialled=self._traffic.dialled)
 
     def workers(self) -> dict[str, Coroutine[Any, Any, None]]:
         """By name, what is to run for as long as the gateway does."""
         return {
             "kernel": self._watcher.run(),
             "resolver": self._resolver.run(),
+            "counters": self._counters.run(),
+            "traffic": self._traffic.run(),
             "prober": self._prober.run(),
         }
 
@@ -82,6 +87,7 @@ class Senses:
         """Probe by `plans`."""
         self._plans = plans
         self._prober.watch(plans)
+        self._traffic.watch(frozenset(plans))
 
     def follow(self, table: RoutingTable) -> None:
         """Watch the devices and routes that matter under `table`; read again at once if they are others than before.
@@ -93,7 +99,7 @@ class Senses:
             return
         self._watched = seen
         self._lookups = frozenset(
-            (self._drivers[tunnel].interface, address)
+            (self._interfaces[tunnel], address)
             for forward in table.forwards
             for host in {ports.target.host for ports in forward.ports}
             for tunnel in forward.tunnels
@@ -143,7 +149,7 @@ class Senses:
 
     def _look_again(self) -> None:
         """Have the kernel watcher read once more. Cheap: every dial that is refused asks for it."""
-        self._watcher.watch(frozenset(driver.interface for driver in self._drivers.values()), self._lookups)
+        self._watcher.watch(frozenset(self._interfaces.values()), self._lookups)
 
     def _kernel_seen(self, snapshot: KernelSnapshot) -> None:
         if self._asked.through:
@@ -153,6 +159,5 @@ class Senses:
     def _names_seen(self, system: Mapping[str, Addresses], through: Mapping[tuple[str, str], Addresses]) -> None:
         self._post(NamesSeen(addresses=system, through=through))
 
-    def _look(self, tunnel: str) -> None:
-        for target, at in self._vitals(tunnel).heard.items():
-            self._post(Heard(tunnel=tunnel, target=target, at=at))
+    def _suspect(self, tunnel: str, target: Endpoint, since: float) -> None:
+        self._prober.suspect(tunnel, target, since)
