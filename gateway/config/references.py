@@ -13,8 +13,9 @@ from gateway.config import secrets
 from gateway.config.fields import Confidential, NamesFile
 from gateway.config.places import Place
 from gateway.config.problems import marks
-from gateway.config.secrets import EnvRef, FileRef, Secret
+from gateway.config.secrets import EnvRef, FileRef
 from gateway.config.source import Source
+from gateway.model import Secret
 
 
 def follow(source: Source, entry: BaseModel, keys: Collection[str], place: Place) -> None:

@@ -19,6 +19,7 @@ from gateway.model.names import (
     TunnelKind,
     WhenDown,
 )
+from gateway.model.vpn import RoutesMode, VpnSpec
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -94,6 +95,10 @@ class TunnelSpec:
     weight: int = 1  # its share of a balanced forward's sessions
     slow_start: float = 0.0  # seconds in which the share of a tunnel that came back grows to the whole
     dns: tuple[Endpoint, ...] = ()  # name servers asked through the tunnel; none: the system's resolver
+    vpn: VpnSpec | None = None  # what its driver connects with; None: somebody else made the device
+    routes: RoutesMode = RoutesMode.NONE
+    autoconnect: bool = True
+    reconnect_after: float = 10.0  # seconds DOWN, though its client says it is connected, until it connects anew
     health: HealthSettings = HealthSettings()
 
 

@@ -9,6 +9,8 @@ from __future__ import annotations
 import asyncio
 from dataclasses import dataclass
 
+from gateway.model import DriverStatus
+
 
 @dataclass(frozen=True, slots=True)
 class InterfaceDriver:
@@ -16,6 +18,20 @@ class InterfaceDriver:
 
     tunnel: str
     interface: str
+
+    @property
+    def status(self) -> DriverStatus | None:
+        """There is no client to speak of."""
+        return None
+
+    def connect(self) -> None:
+        """Nothing: whoever made the device connects it."""
+
+    def disconnect(self) -> None:
+        """Nothing: whoever made the device connects it."""
+
+    def reconnect(self, why: str) -> None:
+        """Nothing: whoever made the device connects it."""
 
     async def run(self) -> None:
         """Own nothing, until cancelled."""
