@@ -13,7 +13,7 @@ from __future__ import annotations
 import asyncio
 import select
 from _socket import socket as Socket  # noqa: N812
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from heapq import nsmallest
 from itertools import chain
@@ -185,7 +185,8 @@ class Engine:
         entry = self._ledger.tunnels.get(tunnel)
         if entry is None:
             return Vitals()
-        return vitals(entry, self._samples.get(tunnel, ()), self._dialer.dialling, monotonic())
+        dialling: Iterator[Session | Race] = chain(self._dialer.hedging.under_way, self._dialer.dialling)
+        return vitals(entry, self._samples.get(tunnel, ()), dialling, monotonic())
 
     def await_connect(self, forward: str, tunnel: str) -> None:
         """See `DataPlane.await_connect`. Nobody connects through a forward that no table ever had."""
@@ -388,7 +389,8 @@ class Engine:
     def hold_or_give_up(self, session: Session) -> None:
         """See `dialer.Host`."""
         forward = session.plan.forward
-        if monotonic() >= session.accepted_at + forward.spec.hold_timeout:
+        may_wait = monotonic() < session.accepted_at + forward.spec.hold_timeout
+        if not may_wait or self.plan_of_held(session) is None:
             self.give_up(session)
         elif self._holds.has_room(forward):
             self._holds.begin(session)

@@ -49,6 +49,11 @@ class Race:
         self.result = HedgeResult.LOST
 
     @property
+    def plan(self) -> Plan:
+        """The session's."""
+        return self.session.plan
+
+    @property
     def is_on(self) -> bool:
         """Whether the second dial is under way."""
         return self.source is not UNCONNECTED

@@ -149,6 +149,7 @@ class Holds:
         session.phase = Phase.DIALLING
         session.tried = ()
         session.begun_at = session.dialled_at = self._host.now
+        session.last_active = int(self._host.now)  # nobody was idle who waited
         if plan.last_resort:
             forward.last_resort += 1
         self._dial(session, attempts[0])

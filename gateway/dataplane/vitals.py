@@ -17,6 +17,7 @@ from statistics import median
 from typing import Final
 
 from gateway.dataplane import sample
+from gateway.dataplane.hedging import Race
 from gateway.dataplane.ledger import TunnelEntry
 from gateway.dataplane.session import Session
 from gateway.dataplane.tcp_info import TcpInfo
@@ -24,6 +25,9 @@ from gateway.model import Endpoint, Vitals
 
 Reading = tuple[Endpoint, TcpInfo]
 """The target of one session, and what the kernel says of its upstream."""
+
+Dial = Session | Race
+"""What is being dialled: a session, or the second dial that is raced against its first."""
 
 _PATIENCE_SECONDS: Final = 1.0
 _PATIENCE_ROUND_TRIPS: Final = 4
@@ -34,8 +38,8 @@ _RETRANSMITS: Final = 3  # 1.4 s at the least time-out
 _LOST_IN_VAIN: Final = 6  # large segments, each sending counted
 
 
-def vitals(tunnel: TunnelEntry, sessions: Iterable[Session], dialling: Iterable[Session], now: float) -> Vitals:
-    """The vitals of `tunnel` at `now`. `sessions`: its sample; `dialling`: of all tunnels, the oldest dial first."""
+def vitals(tunnel: TunnelEntry, sessions: Iterable[Session], dialling: Iterable[Dial], now: float) -> Vitals:
+    """The vitals of `tunnel` at `now`. `sessions`: its sample; `dialling`: of all tunnels, roughly the oldest first."""
     readings = [(it.plan.ports.target, info) for it, info in sample.readings(tunnel, sessions)]
     heard = heard_at(readings, now)
     return Vitals(
@@ -110,10 +114,11 @@ def _dialled(tunnel: TunnelEntry, after: float) -> dict[Endpoint, float]:
     return dialled
 
 
-def _unanswered(tunnel: TunnelEntry, dialling: Iterable[Session]) -> dict[Endpoint, float]:
+def _unanswered(tunnel: TunnelEntry, dialling: Iterable[Dial]) -> dict[Endpoint, float]:
     """The earliest dial under way, by target."""
     unanswered: dict[Endpoint, float] = {}
-    for session in islice(dialling, _MOST_DIALS):
-        if session.attempt.lane.tunnel is tunnel:
-            unanswered.setdefault(session.plan.ports.target, session.dialled_at)
+    for dial in islice(dialling, _MOST_DIALS):
+        if dial.attempt.lane.tunnel is tunnel:
+            target = dial.plan.ports.target
+            unanswered[target] = min(dial.dialled_at, unanswered.get(target, dial.dialled_at))
     return unanswered

@@ -561,6 +561,21 @@ async def test_stop_during_races_leaves_nothing_open(option: str, both_silent: i
     assert open_descriptors() == before
 
 
+async def test_a_second_dial_under_way_is_among_the_vitals_of_its_tunnel(plain_rig: Rig, both_silent: int) -> None:
+    rig = plain_rig
+    client, session = await racing(rig, hedged(rig, both_silent, "lo-a", "lo-b"))
+    race = session.race
+    assert race is not None
+    target = Endpoint("db.corp", both_silent)
+    assert rig.engine.vitals("lo-a").unanswered == {target: session.dialled_at}
+    assert rig.engine.vitals("lo-b").unanswered == {target: race.dialled_at}
+    rig.engine._dialer.failed(session, DialFailure.UNREACHABLE)
+    assert rig.engine.vitals("lo-a").unanswered == {}
+    assert rig.engine.vitals("lo-b").unanswered == {target: race.dialled_at}
+    client.reset()
+    await rig.idle()
+
+
 # ---------------------------------------------------------------- upstreams used again
 
 

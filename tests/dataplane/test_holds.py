@@ -11,6 +11,7 @@ from structlog.testing import capture_logs
 
 from gateway.dataplane.engine import EngineOptions
 from gateway.dataplane.native import unread
+from gateway.dataplane.session import Phase
 from gateway.model import CloseReason, ConnectResult, DialFailure, Endpoint, HoldResult, ListenAddress, PortMap
 from tests.control.namespace import ip
 from tests.dataplane.rig import OPTIONS, Peer, Rig, Target, eventually, open_descriptors, running_rig
@@ -118,6 +119,21 @@ async def test_after_hold_timeout_the_client_is_reset(plain_rig: Rig) -> None:
     assert (rig.engine.sessions, held(rig)) == (0, 0)
     a_tunnel_comes(rig)
     assert target.saw_nobody()
+
+
+async def test_a_wait_is_not_idleness(plain_rig: Rig) -> None:
+    rig = plain_rig
+    at, target = without_tunnels(rig, idle_timeout=3.0)
+    (client,) = await waiting(rig, at)
+    (session,) = rig.engine._holds.held
+    session.last_active -= 5  # so long has it waited
+    a_tunnel_comes(rig)
+    server = await target.accept()
+    await eventually(lambda: session.phase is Phase.RELAYING)
+    rig.engine._sweep_timer.cancel()
+    rig.engine._sweep()
+    await server.send(b"hello")
+    assert await client.receive() == b"hello"
 
 
 async def test_without_hold_timeout_nobody_waits(plain_rig: Rig) -> None:
@@ -486,6 +502,20 @@ async def test_a_forward_that_is_gone_ends_its_waits(rig: Rig) -> None:
     assert holds(rig) == {HoldResult.ENDED: 1}
     assert results(rig) == {ConnectResult.NO_TUNNEL: 1}
     assert rig.engine.sessions == 0
+
+
+async def test_a_dial_that_fails_after_its_forward_is_gone_has_nothing_to_wait_for(plain_rig: Rig) -> None:
+    rig = plain_rig
+    with silent_target() as endpoint:
+        client = await rig.connect(rig.forward(endpoint, hold_timeout=NEVER, connect_timeout=NEVER))
+        await eventually(lambda: rig.engine.sessions)
+        rig.forwards.clear()
+        rig.apply()
+        assert rig.engine.sessions == 1
+        rig.engine._dialer.failed(rig.sessions[0], DialFailure.TUNNEL_DOWN)
+        await client.receive_until_reset()
+    assert results(rig) == {ConnectResult.DIAL_FAILED: 1}
+    assert rig.stats.holds == {}
 
 
 async def test_a_forward_that_has_another_target_serves_those_who_wait_there(plain_rig: Rig) -> None:
