@@ -21,10 +21,12 @@ from gateway.dataplane.hedging import Race
 from gateway.dataplane.messages import AbortTunnel
 from gateway.dataplane.session import Session
 from gateway.model import ConnectResult, DialFailure, Endpoint, HedgeResult, HoldResult, Path, ProxyProtocol
+from tests.control.namespace import Tun, ip
 from tests.dataplane.rig import DEADLINE, OPTIONS, Peer, Rig, eventually, free_port, open_descriptors, running_rig
 from tests.dataplane.test_dialer import QUICKLY, failures, results
 from tests.dataplane.test_holds import NEVER, held
 from tests.dataplane.test_listener import no_descriptors_left
+from tests.dataplane.test_proof import TARGET, path_of, with_device
 from tests.dataplane.test_reuse import spares_of
 
 SOURCES = {"lo-a": "::1", "lo-b": "127.0.0.1", "lo-c": "127.0.0.1"}
@@ -140,6 +142,31 @@ async def test_the_second_wins_and_the_session_is_wholly_its_own(rig: Rig, first
         thing.close()
     rig.stop()
     assert len(open_descriptors() - before) == 0
+
+
+@pytest.mark.lab
+def test_across_a_black_hole_no_client_fails_and_none_waits_long() -> None:
+    """What is sent into `tun-a` is never heard of again, and no table says so."""
+
+    async def scenario(tun: Tun) -> None:
+        ip(f"route add {TARGET}/32 dev tun-a")
+        async with running_rig() as rig:
+            ip(f"addr add {TARGET}/32 dev lo")
+            rig.offer(path_of(tun), rig.path("lo-b"))
+            target = rig.target(TARGET)
+            at = rig.forward(target.endpoint, tunnels=("tun-a", "lo-b"), hedge_after=AFTER)
+            for _ in range(20):
+                started = monotonic()
+                client, server = await rig.pair(at, target)
+                await client.echo(server)
+                assert monotonic() - started < AFTER + QUICKLY
+                client.reset()
+                await rig.idle()
+            assert hedges(rig) == {HedgeResult.WON: 20}
+            assert results(rig) == {ConnectResult.OK: 20}
+            assert failures(rig) == []
+
+    with_device(scenario)
 
 
 async def test_it_begins_on_time(plain_rig: Rig, first_silent: int, monkeypatch: pytest.MonkeyPatch) -> None:

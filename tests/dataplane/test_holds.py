@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import socket
+from contextlib import suppress
 from time import monotonic
 
 import pytest
@@ -380,6 +381,37 @@ async def test_a_path_that_is_not_proven_is_waited_for(rig: Rig) -> None:
     await client.echo(await target.accept())
     assert failures(rig) == [("lo-a", DialFailure.NOT_PROVEN)]
     assert holds(rig) == {HoldResult.SERVED: 1}
+
+
+async def test_no_client_fails_while_tunnels_fall_and_come_back(rig: Rig) -> None:
+    """First the device is gone, then the table says so, then another tunnel is there: clients come all the while."""
+    target = rig.target()
+    at = rig.forward(target.endpoint, hold_timeout=NEVER)
+    asyncio.get_running_loop().add_reader(target.sock, _greet, rig, target)
+    clients = []
+    for number in range(10):
+        name = ("lo-a", "lo-b")[number % 2]
+        for paths in ((rig.path(name),), (rig.path(name, ifindex=1 << 20),), ()):
+            rig.offer(*paths)
+            rig.apply()
+            for _ in range(5):
+                clients.append(await rig.connect(at))
+                await asyncio.sleep(0.002)
+    a_tunnel_comes(rig)
+    for client in clients:
+        assert await client.receive_exactly(5) == b"hello"
+    asyncio.get_running_loop().remove_reader(target.sock)
+    assert results(rig) == {ConnectResult.OK: 150}
+    assert {reason for _, reason in failures(rig)} <= {DialFailure.NOT_PROVEN, DialFailure.TUNNEL_DOWN}
+    assert holds(rig).keys() == {HoldResult.SERVED}
+
+
+def _greet(rig: Rig, target: Target) -> None:
+    with suppress(BlockingIOError):
+        while True:
+            peer = rig.owns(Peer(target.sock.accept()[0]))
+            with suppress(ConnectionError):  # it was given up at the last moment
+                peer.sock.send(b"hello")
 
 
 async def test_a_path_that_stays_unproven_is_tried_again_now_and_then(plain_rig: Rig) -> None:
