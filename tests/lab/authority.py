@@ -60,12 +60,20 @@ class Bundle:
     password: str
     password_file: Path
 
+    def open(self, directory: Path) -> Identity:
+        """What is in it, written into `directory`."""
+        key, certificate, _ = pkcs12.load_key_and_certificates(self.file.read_bytes(), self.password.encode())
+        assert isinstance(key, PrivateKey)
+        assert certificate is not None
+        (name,) = certificate.subject.get_attributes_for_oid(NameOID.COMMON_NAME)
+        return _write(directory / self.file.stem, str(name.value), certificate, key)
+
 
 class Authority:
     """Issues certificates into `directory`. Its own is `ca`, called NAME.crt, its key NAME.key."""
 
     def __init__(
-        self, directory: Path, name: str, *, organisation: str, new_key: Callable[[], PrivateKey] = elliptic
+        self, directory: Path, name: str, *, organisation: str | None, new_key: Callable[[], PrivateKey] = elliptic
     ) -> None:
         self._directory = directory
         self._organisation = organisation
@@ -80,7 +88,7 @@ class Authority:
             .sign(self._key, hashes.SHA256())
         )
         self._certificate = signed
-        self.ca = self._write(name, signed, self._key).certificate
+        self.ca = _write(directory / name, name, signed, self._key).certificate
 
     def issue(
         self,
@@ -97,21 +105,22 @@ class Authority:
         """
         key = self._new_key()
         end = dt.datetime.now(dt.UTC) + (-_DAY if expired else _LIFE)
-        signed = (
+        builder = (
             self._builder(self._subject(name), key, end)
             .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
             .add_extension(_usage(signature=True, certificates=False), critical=True)
             .add_extension(x509.ExtendedKeyUsage(usage), critical=False)
-            .add_extension(x509.SubjectAlternativeName([_general_name(each) for each in names]), critical=False)
-            .sign(self._key, hashes.SHA256())
         )
-        return self._write(file, signed, key, called=name)
+        if names:
+            general_names = [_general_name(each) for each in names]
+            builder = builder.add_extension(x509.SubjectAlternativeName(general_names), critical=False)
+        return _write(self._directory / file, name, builder.sign(self._key, hashes.SHA256()), key)
 
     def bundle(self, identity: Identity, password: str) -> Bundle:
         """`identity` and this authority's certificate as FILE.p12, encrypted with `password`."""
         file = identity.certificate.with_suffix(".p12")
         password_file = identity.certificate.with_suffix(".p12-password")
-        _write_private(
+        write_private(
             file,
             pkcs12.serialize_key_and_certificates(
                 identity.name.encode(),
@@ -121,16 +130,12 @@ class Authority:
                 BestAvailableEncryption(password.encode()),
             ),
         )
-        _write_private(password_file, password.encode())
+        write_private(password_file, password.encode())
         return Bundle(file=file, password=password, password_file=password_file)
 
     def _subject(self, name: str) -> x509.Name:
-        return x509.Name(
-            [
-                x509.NameAttribute(NameOID.ORGANIZATION_NAME, self._organisation),
-                x509.NameAttribute(NameOID.COMMON_NAME, name),
-            ]
-        )
+        organisation = [x509.NameAttribute(NameOID.ORGANIZATION_NAME, self._organisation)] if self._organisation else []
+        return x509.Name([*organisation, x509.NameAttribute(NameOID.COMMON_NAME, name)])
 
     def _builder(self, subject: x509.Name, key: PrivateKey, end: dt.datetime) -> x509.CertificateBuilder:
         return (
@@ -145,11 +150,15 @@ class Authority:
             .add_extension(x509.AuthorityKeyIdentifier.from_issuer_public_key(self._key.public_key()), critical=False)
         )
 
-    def _write(self, file: str, signed: x509.Certificate, key: PrivateKey, *, called: str | None = None) -> Identity:
-        certificate, key_file = self._directory / f"{file}.crt", self._directory / f"{file}.key"
-        certificate.write_bytes(signed.public_bytes(Encoding.PEM))
-        _write_private(key_file, key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()))
-        return Identity(name=called or file, certificate=certificate, key=key_file)
+
+def _write(path: Path, name: str, certificate: x509.Certificate, key: PrivateKey) -> Identity:
+    """Write `certificate` and `key` into files called like `path`, with endings of their own."""
+    identity = Identity(
+        name=name, certificate=path.with_name(f"{path.name}.crt"), key=path.with_name(f"{path.name}.key")
+    )
+    identity.certificate.write_bytes(certificate.public_bytes(Encoding.PEM))
+    write_private(identity.key, key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()))
+    return identity
 
 
 def _usage(*, signature: bool, certificates: bool) -> x509.KeyUsage:
@@ -181,6 +190,8 @@ def _load_key(path: Path) -> PrivateKey:
     return key
 
 
-def _write_private(path: Path, data: bytes) -> None:
+def write_private(path: Path, data: bytes) -> Path:
+    """Write a file that nobody else may read; its path."""
     path.touch(mode=0o600)
     path.write_bytes(data)
+    return path

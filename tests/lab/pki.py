@@ -19,7 +19,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
 
 from tests.lab import authority
-from tests.lab.authority import Authority, Bundle, Identity
+from tests.lab.authority import Authority, Bundle, Identity, write_private
 from tests.lab.commands import run
 from tests.lab.topology import Site
 
@@ -47,6 +47,16 @@ class Account:
     password_file: Path
     login: Path  # user and password on two lines, as OpenVPN reads them
 
+    @staticmethod
+    def write(directory: Path, user: str, password: str) -> Account:
+        """An account, with its files in `directory`."""
+        return Account(
+            user=user,
+            password=password,
+            password_file=write_private(directory / "password", password.encode()),
+            login=write_private(directory / "login", f"{user}\n{password}\n".encode()),
+        )
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WireGuardKey:
@@ -71,7 +81,7 @@ class Pki:
             for how in Certified
         }
         self.bundle: Bundle = company.bundle(self.client(), secrets.token_urlsafe(18))
-        self.account = self._account(USER)
+        self.account = Account.write(directory, USER, secrets.token_urlsafe(18))
         self.users = directory / "users"  # user, salt, and sha256(salt + password): all that OpenVPN's server gets
         self._digest(self.account)
         self.tls_crypt = self._openvpn_key("tls-crypt")
@@ -107,15 +117,6 @@ class Pki:
             name, names = ELSEWHERE, (ELSEWHERE,)
         return issuer.issue(file, name, usage, names, expired=how is Certified.EXPIRED)
 
-    def _account(self, user: str) -> Account:
-        password = secrets.token_urlsafe(18)
-        return Account(
-            user=user,
-            password=password,
-            password_file=self._private("password", password),
-            login=self._private("login", f"{user}\n{password}\n"),
-        )
-
     def _digest(self, account: Account) -> None:
         salt = secrets.token_hex(8)
         digest = hashlib.sha256((salt + account.password).encode()).hexdigest()
@@ -129,12 +130,8 @@ class Pki:
     def _wireguard_key(self, name: str) -> WireGuardKey:
         key = X25519PrivateKey.generate()
         return WireGuardKey(
-            private=self._private(f"{name}.wireguard", base64.b64encode(key.private_bytes_raw()).decode() + "\n"),
+            private=write_private(
+                self._directory / f"{name}.wireguard", base64.b64encode(key.private_bytes_raw()) + b"\n"
+            ),
             public=base64.b64encode(key.public_key().public_bytes_raw()).decode(),
         )
-
-    def _private(self, name: str, text: str) -> Path:
-        path = self._directory / name
-        path.touch(mode=0o600)
-        path.write_text(text)
-        return path

@@ -105,9 +105,9 @@ class IpsecClient:
             case Auth.MSCHAPV2 if access.account is not None:
                 return {"auth": "eap-mschapv2", "eap_id": access.account.user}
             case Auth.TLS if access.identity is not None:
-                return {"auth": "eap-tls", "certs": certificates, "eap_id": access.identity.name}
+                return {"auth": "eap-tls", "certs": certificates}
             case Auth.PUBKEY if access.identity is not None:
-                return {"auth": "pubkey", "certs": certificates, "id": access.identity.name}
+                return {"auth": "pubkey", "certs": certificates}
             case _:
                 raise LabError(f"nothing to prove oneself with by {access.auth}")
 
