@@ -35,6 +35,16 @@ def test_a_kept_lab_takes_orders_and_goes_when_told():
     assert not kept.path.exists()
 
 
+def test_a_kept_lab_can_have_a_kind_for_each_site():
+    name = keeper.start("wireguard", "openvpn", "ipsec")
+    kept = next(each for each in keeper.kept() if each.name == name)
+    try:
+        assert keeper.ask(kept, ["check"]) == "site a: answers\nsite b: answers\nsite c: answers"
+        assert keeper.ask(kept, ["restart", "ipsec-client-c"]) == "ipsec-client-c restarted"
+    finally:
+        keeper.stop(kept)
+
+
 def test_a_lab_that_cannot_be_built_says_why():
     with pytest.raises(LabError, match="no VPN is of kind pigeon"):
         keeper.start("pigeon")

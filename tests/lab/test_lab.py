@@ -18,7 +18,7 @@ pytestmark = pytest.mark.lab
 _CRASHING_OWNER = """
 import sys
 from tests.lab.lab import Lab
-lab = Lab("openvpn")
+lab = Lab("openvpn", "ipsec", "wireguard")
 lab.up()
 print(lab.directory.name, *(lab.processes.id(name).pid for name in lab.processes.names()), flush=True)
 sys.stdin.read()

@@ -8,7 +8,7 @@ from tests.lab.kinds import openvpn
 
 
 def test_a_kind_is_a_file():
-    assert "openvpn" in vpn.kinds()
+    assert vpn.kinds() == ("ipsec", "openvpn", "wireguard")
     assert vpn.load("openvpn") is openvpn.vpn
 
 
