@@ -127,8 +127,11 @@ class Lab:
     def serving(self, server: _S) -> Iterator[_S]:
         """Run `server`, ready when the context begins, and stopped at its end.
 
-        Meanwhile `restart` knows it by its name, and so do the faults of processes.
+        Meanwhile `restart` knows it by its name, and so do the faults of processes. Raises LabError if there is one
+        of this name already.
         """
+        if self.processes.alive(server.name):
+            raise LabError(f"{server.name} runs already")
         self._serving[server.name] = server
         try:
             server.start()

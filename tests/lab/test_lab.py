@@ -11,6 +11,7 @@ from tests.lab.errors import LabError
 from tests.lab.lab import Lab
 from tests.lab.names import Role, namespace_name
 from tests.lab.processes import ProcessId
+from tests.lab.servers.openvpn import OpenVpnServer
 from tests.lab.topology import PAIR, Site
 
 pytestmark = pytest.mark.lab
@@ -87,6 +88,13 @@ def test_what_a_crashed_owner_leaves_is_swept():
     assert len(_namespaces(name)) == len(Role)
     assert name in state.sweep()
     assert _namespaces(name) == set()
+
+
+def test_a_server_of_the_same_name_is_refused_and_harms_nobody(lab):
+    second = OpenVpnServer(lab.workshop, Site.A)
+    with pytest.raises(LabError, match="openvpn-server-a runs already"), lab.serving(second):
+        pass
+    assert lab.answers(Site.A)
 
 
 def test_unknown_processes_are_refused(lab):
