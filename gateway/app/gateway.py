@@ -32,7 +32,7 @@ from gateway.control.controller import Controller
 from gateway.control.operator import Operator
 from gateway.dataplane.engine import Engine, EngineOptions
 from gateway.dataplane.limits import raise_descriptor_limit, sessions_for
-from gateway.dataplane.messages import DataPlane, DialFailed, FirstConnect
+from gateway.dataplane.messages import DataPlane, DialFailed, DialOutrun, FirstConnect
 from gateway.errors import ListenError
 from gateway.model import Config
 from gateway.observe.events import Event
@@ -82,6 +82,7 @@ class Gateway:
             ),
             on_dial_failed=self._dial_failed,
             on_first_connect=self._first_connect,
+            on_dial_outrun=self._dial_outrun,
             on_session_ended=session_logger(spec.session_log),
         )
         self._senses = Senses(config, self._drivers, post=self._post, vitals=self._plane.vitals)
@@ -187,6 +188,9 @@ class Gateway:
 
     def _dial_failed(self, failure: DialFailed) -> None:
         self._senses.dial_failed(failure)
+
+    def _dial_outrun(self, outrun: DialOutrun) -> None:
+        self._senses.dial_outrun(outrun)
 
     def _first_connect(self, first: FirstConnect) -> None:
         self._senses.connected(first)

@@ -17,7 +17,7 @@ from gateway.control.prober import Prober, ProberStats
 from gateway.control.probes.asking import ask
 from gateway.control.resolver import Addresses, Resolver
 from gateway.control.traffic import TrafficWatch
-from gateway.dataplane.messages import DialFailed, FirstConnect
+from gateway.dataplane.messages import DialFailed, DialOutrun, FirstConnect
 from gateway.model import (
     Config,
     DialFailure,
@@ -125,6 +125,10 @@ class Senses:
             self._prober.suspect(failure.tunnel, failure.target, monotonic())
         elif failure.reason is DialFailure.NOT_PROVEN:
             self._look_again()
+
+    def dial_outrun(self, outrun: DialOutrun) -> None:
+        """A race that another tunnel won: this one's silence is worth a probe."""
+        self._prober.suspect(outrun.tunnel, outrun.target, outrun.since)
 
     def connected(self, first: FirstConnect) -> None:
         """The first connect after a failover."""

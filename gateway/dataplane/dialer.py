@@ -82,6 +82,7 @@ class Dialer:
         proof: PathProof,
         on_failure: Callable[[Attempt, Session, DialFailure], None],
         on_awaited: Callable[[Lane, float], None],
+        on_outrun: Callable[[Session], None],
     ) -> None:
         self._host = host
         self._sources = host.sources
@@ -89,6 +90,7 @@ class Dialer:
         self._proof = proof
         self._on_failure = on_failure
         self._on_awaited = on_awaited
+        self.on_outrun = on_outrun
         self.dialling: dict[Session, None] = {}
         self.hedging = Hedging(dialer=self, host=host)
 

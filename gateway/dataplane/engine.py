@@ -31,7 +31,7 @@ from gateway.dataplane.holds import Holds
 from gateway.dataplane.ledger import Lane, Ledger
 from gateway.dataplane.listener import Listener
 from gateway.dataplane.listeners import Listeners
-from gateway.dataplane.messages import AbortTunnel, DialFailed, FirstConnect, SessionEnded, Shed, Stats
+from gateway.dataplane.messages import AbortTunnel, DialFailed, DialOutrun, FirstConnect, SessionEnded, Shed, Stats
 from gateway.dataplane.pipes import PipePool
 from gateway.dataplane.plan import Attempt, Plan, make_plan, same_device
 from gateway.dataplane.proof import PathProof
@@ -89,6 +89,7 @@ class Engine:
         on_dial_failed: Callable[[DialFailed], None],
         on_session_ended: Callable[[SessionEnded], None] | None = None,
         on_first_connect: Callable[[FirstConnect], None] | None = None,
+        on_dial_outrun: Callable[[DialOutrun], None] | None = None,
     ) -> None:
         """Must be made inside the running event loop. `on_session_ended=None` costs nothing a session."""
         self.batch = 0
@@ -99,6 +100,7 @@ class Engine:
         self._on_dial_failed = on_dial_failed
         self._on_session_ended = on_session_ended
         self._on_first_connect = on_first_connect
+        self._on_dial_outrun = on_dial_outrun
         self._loop = asyncio.get_running_loop()
         self._epoll = select.epoll()
         self._poll = self._epoll.poll
@@ -116,6 +118,7 @@ class Engine:
             proof=self._proof,
             on_failure=self._dial_failed,
             on_awaited=self._first_connect,
+            on_outrun=self._outrun,
         )
         self._holds = Holds(host=self, dial=self._dialer.dial, loop=self._loop)
         self._table: RoutingTable | None = None
@@ -571,6 +574,18 @@ class Engine:
         lane.awaited = False
         if self._on_first_connect is not None:
             self._on_first_connect(FirstConnect(forward=lane.forward.spec.name, tunnel=lane.tunnel.name, at=at))
+
+    def _outrun(self, session: Session) -> None:
+        if self._on_dial_outrun is not None:
+            lane = session.attempt.lane
+            self._on_dial_outrun(
+                DialOutrun(
+                    forward=lane.forward.spec.name,
+                    tunnel=lane.tunnel.name,
+                    target=session.plan.ports.target,
+                    since=session.dialled_at,
+                )
+            )
 
     def _flush(self, lane: Lane) -> None:
         self._reuse.retire(lane.spares4)

@@ -140,6 +140,7 @@ class Hedging:
             return False
         if not events & _WRITABLE:
             return False
+        self._dialer.on_outrun(race.session)  # no failure, and yet no answer for as long as this
         self._take_over(race)
         return True
 

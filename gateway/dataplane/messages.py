@@ -79,6 +79,16 @@ class DialFailed:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class DialOutrun:
+    """Evidence: a dial through `tunnel`, unanswered since `since` (monotonic), has lost its race to another tunnel."""
+
+    forward: str
+    tunnel: str
+    target: Endpoint
+    since: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class FirstConnect:
     """The first dial that worked since `DataPlane.await_connect` asked for it. `at` is monotonic."""
 

@@ -21,7 +21,7 @@ from typing import Any, Self, TypeVar
 import pytest
 
 from gateway.dataplane.engine import Engine, EngineOptions
-from gateway.dataplane.messages import DialFailed, FirstConnect, SessionEnded, Stats
+from gateway.dataplane.messages import DialFailed, DialOutrun, FirstConnect, SessionEnded, Stats
 from gateway.dataplane.session import Pump, Session
 from gateway.model import Choice, Endpoint, ForwardSpec, ListenAddress, Path, PortMap, RoutingTable
 
@@ -190,11 +190,13 @@ class Rig:
         self.dial_failures: list[DialFailed] = []
         self.ended: list[SessionEnded] = []
         self.first_connects: list[FirstConnect] = []
+        self.outruns: list[DialOutrun] = []
         self.engine = Engine(
             options=options,
             on_dial_failed=self.dial_failures.append,
             on_session_ended=self.ended.append,
             on_first_connect=self.first_connects.append,
+            on_dial_outrun=self.outruns.append,
         )
         self.generation = 0
         self.forwards: list[ForwardSpec] = []

@@ -122,6 +122,9 @@ async def test_the_second_wins_and_the_session_is_wholly_its_own(rig: Rig, first
     await client.send(b"early")
     server = await target.accept()
     assert AFTER <= monotonic() - started < AFTER + QUICKLY
+    (outrun,) = rig.outruns
+    assert (outrun.tunnel, outrun.target.port) == ("lo-a", first_silent)
+    assert started <= outrun.since <= monotonic() - AFTER, "silence so long is worth a probe"
     assert await server.receive_exactly(5) == b"early"
     await client.echo(server)
     assert hedges(rig) == {HedgeResult.WON: 1}
