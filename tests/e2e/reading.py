@@ -81,6 +81,17 @@ async def answered(readings: Sequence[Reading], by: str, *, since: int = 0) -> N
     )
 
 
+async def several(readings: Sequence[Reading], count: int, *, since: int = 0) -> None:
+    """Return when `count` more readings have their outcomes, after the mark `since`. Raises NotReadyError."""
+
+    async def there() -> bool:
+        return len(readings) >= since + count
+
+    await eventually(
+        there, within=_PATIENCE, what=f"{count} readings", detail=lambda: f"there are {len(readings) - since}"
+    )
+
+
 async def _read(space: Namespace, host: str, port: int) -> Reading:
     began = time.time()
     try:

@@ -70,8 +70,8 @@ async def _shows_its_countdown(lab):
 
 
 async def test_in_short(lab, tmp_path):
-    """With a tunnel that is soon UP and soon taken again, so that six seconds are enough to be damped."""
-    assert await _settles(lab, tmp_path, lab.faults.tun_down(Site.A), 6.0) >= 1
+    """With a tunnel that is soon UP and soon taken again, so that five seconds are enough to be damped."""
+    assert await _settles(lab, tmp_path, lab.faults.tun_down(Site.A), 5.0) >= 1
 
 
 @pytest.mark.matrix

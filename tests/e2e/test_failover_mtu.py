@@ -33,6 +33,7 @@ async def _upload(lab, port, within):
             writer.transport.abort()
 
 
+@pytest.mark.timeout(90)
 async def test_sessions_after_the_detection_are_clamped_and_work(lab, tmp_path):
     async with sealed_gateway(lab, tmp_path, forward("hello", 33000), tunnel="") as gateway:
         assert await _upload(lab, 33000, _SEEN) == _DIGEST
