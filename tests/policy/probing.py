@@ -1,7 +1,7 @@
 """A prober in virtual time, as far as evidence goes: what it asks, when, and what comes of it.
 
 It asks every `interval`; what is unanswered after `suspect_after` has it ask every `fast_interval` until something is
-answered. `lost(sent_at)` says of each probe whether it, or its answer, is lost.
+answered, or all that haste could tell is known. `lost(sent_at)` says of each probe whether it, or its answer, is lost.
 """
 
 from __future__ import annotations
@@ -33,6 +33,7 @@ def conversation(
 ) -> Iterator[Ended]:
     """All probes that end before `until`, in the order in which they end."""
     regular, fast, alive_at = phase, inf, -inf
+    haste_ends = -inf  # minus infinity: there is none, nor was any since the latest answer
     suspecting: list[tuple[float, float]] = []  # when an unanswered probe makes the path suspect, and when it was sent
     ending: list[tuple[float, float, bool]] = []
 
@@ -52,15 +53,15 @@ def conversation(
         if now == ends:
             at, sent_at, is_answered = heappop(ending)
             if is_answered:
-                alive_at, fast = at, inf
+                alive_at, fast, haste_ends = at, inf, -inf
             yield Ended(at, sent_at, is_answered)
         elif now == suspects:
             _, sent_at = heappop(suspecting)
-            if sent_at > alive_at and fast == inf:
-                fast = now
+            if sent_at > alive_at and haste_ends == -inf:
+                fast, haste_ends = now, sent_at + settings.down_after + settings.timeout
         elif now == fast:
             send(now)
-            fast = now + settings.fast_interval
+            fast = now + settings.fast_interval if now < haste_ends else inf
         else:
             if fast == inf:  # fast ones stand in
                 send(now)

@@ -3,6 +3,8 @@ from __future__ import annotations
 from dataclasses import replace
 
 import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
 
 from gateway.model import Health
 from gateway.policy.evidence import TimePassed
@@ -55,14 +57,14 @@ def test_the_moments_to_look_again(now: float, due: float):
     assert opening_due(replace(having(UP, UP), is_open=True), now) is None
 
 
-@pytest.mark.parametrize("since", [0.1, 0.7, 1e6 + 0.1, 12345.678])
+@given(since=st.floats(0, 1e6))
+@example(since=0.4)  # (0.4 + 1.0) − 0.4 < 1.0
+@example(since=3.43)  # (3.43 + 2.5) − 3.43 < 2.5
 def test_no_rounding_makes_a_moment_pass_unused(since: float):
     state = having(UNKNOWN, UP, since=since)
     assert may_open(state, opening_due(state, since) or 0.0)
     state = having(UNKNOWN, UNKNOWN, since=since)
-    later = opening_due(state, since + SERVED_WAIT)
-    assert later is not None
-    assert may_open(state, later)
+    assert may_open(state, opening_due(state, since + SERVED_WAIT) or 0.0)
 
 
 # ---------------------------------------------------------------- in steps

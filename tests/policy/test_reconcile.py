@@ -5,10 +5,34 @@ from time import thread_time
 
 import pytest
 
-from gateway.model import Cause, Endpoint, ForwardPolicy, KernelSnapshot, LinkFacts, TunnelDownAction
-from gateway.policy.evidence import KernelSeen, TimePassed
+from gateway.model import (
+    Cause,
+    Endpoint,
+    ForwardPolicy,
+    Health,
+    KernelSnapshot,
+    LinkFacts,
+    ProbeOutcome,
+    TunnelDownAction,
+)
+from gateway.policy.aims import label_of
+from gateway.policy.check import Check
+from gateway.policy.checks import Checks
+from gateway.policy.evidence import Heard, KernelSeen, NamesSeen, Probed, TimePassed
 from gateway.policy.reconcile import Decision, next_due, step
-from tests.policy.scenes import BARE, GONE, GOOD, LINK_DOWN, NO_CARRIER, REMADE, Scene, Target, forward, tunnel
+from tests.policy.scenes import (
+    BARE,
+    GONE,
+    GOOD,
+    LINK_DOWN,
+    NO_CARRIER,
+    REMADE,
+    Scene,
+    Target,
+    forward,
+    probed_scene,
+    tunnel,
+)
 
 HELLO = frozenset({"hello"})
 OTHER = Endpoint("192.168.100.31", 5432)
@@ -472,3 +496,33 @@ def test_ten_thousand_forwards_fail_over_in_one_short_step():
         assert len(made.failovers) == 10_000
         assert len(made.aborts[0].forwards) == 10_000
     assert min(spent) < 0.25
+
+
+def test_one_probe_among_ten_thousand_targets_touches_one():
+    """Some 0.2 ms of processor time; the bound is generous, for processors that are busy with others, too."""
+    targets = [Endpoint(f"10.0.{number >> 8}.{number & 255}", 80) for number in range(10_000)]
+    scene = probed_scene(*(forward(f"f{number}", target=target) for number, target in enumerate(targets)))
+    known = {label_of(target): Check(label=label_of(target), target=target, health=Health.UP) for target in targets}
+    tunnels = {name: replace(it, checks=Checks(by_label=known)) for name, it in scene.state.tunnels.items()}
+    scene.state = replace(scene.state, tunnels=tunnels)
+    for evidence in (
+        Probed(
+            tunnel="a",
+            label=label_of(targets[7]),
+            target=targets[7],
+            outcome=ProbeOutcome.FAILED,
+            sent_at=1.0,
+            at=1.8,
+        ),
+        Heard(tunnel="b", target=targets[9_999], at=1.9),
+        NamesSeen(addresses={}),
+        TimePassed(),
+    ):
+        spent = []
+        for _ in range(5):
+            before = thread_time()
+            state, made = step(scene.state, evidence, 2.0)
+            next_due(state, 2.0)
+            spent.append(thread_time() - before)
+            assert made == Decision()
+        assert min(spent) < 0.01, evidence

@@ -83,6 +83,7 @@ def test_silence_is_found_1_4_s_after_the_first_failed_probe_was_sent():
     scene.answers("a", at=1.02)
     scene.silence("a", since=2.0, until=3.35)
     assert scene.state.tunnels["a"].pulse.run <= -HEALTH.fall
+    assert next_due(scene.state, scene.now) == 3.4, "time alone makes it certain"
     scene.waits(3.399)
     assert scene.health("a") == "up"
     scene.waits(3.4)
@@ -506,7 +507,7 @@ def test_a_target_without_a_route_leaves_its_tunnel_as_it_is():
 
 # ---------------------------------------------------------------- segments
 
-LARGE = icmp("10.0.0.1", size=1400)
+LARGE, NEAR_BY = icmp("10.0.0.1", size=1400), icmp("10.0.0.3")
 
 
 def test_a_large_probe_that_fails_clamps_and_never_fells():
@@ -542,12 +543,14 @@ def test_segments_that_vanish_clamp_step_by_step():
 
 
 def test_a_large_probe_that_has_passed_all_along_lifts_no_clamp():
-    scene = probed_scene(tunnels=(probed_tunnel("a", NEAR, LARGE), probed_tunnel("b")))
+    scene = probed_scene(tunnels=(probed_tunnel("a", NEAR, NEAR_BY, LARGE), probed_tunnel("b")))
     scene.answers("a", LARGE, at=1.0)
     scene.takes(LargeLost(tunnel="a", at=2.0, mss=1460))
     for second in range(3, 9):
         scene.answers("a", LARGE, at=float(second))
-    assert scene.state.table.paths["a"].mss == 1200
+    lose(scene, NEAR_BY, since=9.0, until=13.0)
+    assert scene.state.tunnels["a"].checks.down == {NEAR_BY.label}
+    assert scene.state.table.paths["a"].mss == 1200, "nor does another that fails"
 
 
 def test_the_mss_of_the_file_stands_where_it_is_smaller():
