@@ -58,7 +58,7 @@ class Case:
     title: str
     sort: Sort
     fault: Callable[[Lab], Fault] | None  # None: the tunnel is well, and that has to stay so
-    lasts: float = 5.0
+    lasts: float = 10.0
     load: Load = Load.NONE
     busy: float = 0.0
 
@@ -124,7 +124,7 @@ CASES = {
             fault=lambda lab: lab.faults.rate(_A, "2mbit"),
             lasts=_LONG,
             load=Load.BULK,
-            busy=3.0,
+            busy=2.0,  # more than one way alone can be
         ),
         Case(
             name="healthy",
