@@ -10,7 +10,9 @@ import pytest
 from gateway import model
 from gateway.model import Cause, Endpoint, KeepAlive, ListenAddress
 
-VALUES = [each for each in vars(model).values() if inspect.isclass(each) and each.__module__.startswith(f"{model.__name__}.")]
+VALUES = [
+    each for each in vars(model).values() if inspect.isclass(each) and each.__module__.startswith(f"{model.__name__}.")
+]
 FROZEN = [each for each in VALUES if dataclasses.is_dataclass(each)]
 ENUMS = [each for each in VALUES if issubclass(each, StrEnum)]
 
