@@ -28,7 +28,7 @@ from gateway.model import (
 from gateway.policy.evidence import Connected, Evidence, NothingToShed, TimePassed
 from gateway.policy.reconcile import Decision, next_due, step
 from gateway.policy.state import State, initial
-from gateway.policy.view import view
+from gateway.policy.view import Viewer
 
 
 class Hands(Protocol):
@@ -83,6 +83,7 @@ class Controller:
         self._transitions: Counter[tuple[str, Cause]] = Counter()
         self._failovers: Counter[tuple[str, str, str, str]] = Counter()
         self._failbacks: Counter[tuple[str, str, str]] = Counter()
+        self._viewer = Viewer()
         self._view: ControlView | None = None  # of the present state, once somebody has asked
         self._on_connected: list[Callable[[Connected], None]] = []
         self.settled = asyncio.Event()
@@ -109,9 +110,9 @@ class Controller:
                 self.settled.set()
 
     def view(self) -> ControlView:
-        """The present picture. Made once a step: with ten thousand forwards it takes 40 ms, and probes keep asking."""
+        """The present picture. Made once a step: load balancers keep asking."""
         if self._view is None:
-            self._view = view(
+            self._view = self._viewer.view(
                 self._state,
                 self._clock(),
                 transitions=self._transitions,

@@ -20,14 +20,14 @@ from gateway.model import (
 )
 from gateway.policy.aims import label_of
 from gateway.policy.evidence import LargeLost
-from gateway.policy.view import view
+from gateway.policy.view import Viewer
 from tests.policy.scenes import GOOD, LINK_DOWN, Other, Scene, Target, forward, probed_scene, probed_tunnel
 
 NAMED = Endpoint("db.example", 5432)
 
 
 def seen(scene: Scene) -> ControlView:
-    return view(scene.state, scene.now, transitions={}, failovers={}, failbacks={}, failover_seconds=None)
+    return Viewer().view(scene.state, scene.now, transitions={}, failovers={}, failbacks={}, failover_seconds=None)
 
 
 def only(scene: Scene) -> ForwardView:
@@ -186,6 +186,23 @@ def test_flaps_and_the_operators_deadlines():
 
 def test_counts_are_a_copy():
     transitions = Counter({("a", Cause.PROBES): 1})
-    made = view(serving().state, 0.0, transitions=transitions, failovers={}, failbacks={}, failover_seconds=None)
+    made = Viewer().view(
+        serving().state, 0.0, transitions=transitions, failovers={}, failbacks={}, failover_seconds=None
+    )
     transitions["a", Cause.PROBES] += 1
     assert made.transitions == {("a", Cause.PROBES): 1}
+
+
+def test_what_is_the_same_in_the_next_picture_is_kept():
+    scene, viewer = serving(), Viewer()
+
+    def seen_again() -> ControlView:
+        return viewer.view(scene.state, scene.now, transitions={}, failovers={}, failbacks={}, failover_seconds=None)
+
+    first = seen_again()
+    assert seen_again().forwards is first.forwards
+    scene.sees(a=LINK_DOWN, b=GOOD)
+    second = seen_again()
+    assert second.forwards is not first.forwards
+    assert second.forwards == seen(scene).forwards, "what was kept is what would be made"
+    assert second.forwards[0].active == "b"
