@@ -53,7 +53,7 @@ async def _settles(lab, directory, fault, seconds, **settings):
         )
         assert failovers <= _MOST
         assert {each.outcome for each in readings} <= {Outcome.ANSWERED, Outcome.RESET}
-        # Where nothing moved, a dial whose repeats all met the silent half-seconds has gone on to the standby by itself.
+        # Where nothing moved, a dial whose repeats all met silent half-seconds has gone on to the standby by itself.
         seen = {each.seen for each in settled if each.outcome is Outcome.ANSWERED}
         assert seen == {lab.vpn(Site.B).address} if failovers else lab.vpn(Site.A).address in seen
         return failovers
