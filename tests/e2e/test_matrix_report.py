@@ -91,8 +91,14 @@ def test_the_table_shows_the_worst_round_and_only_what_was_played():
     assert "probes, stall" in row
     assert "40 of 40" in row
     assert "0 in 16.0 s" in row
+    assert "| 6, 0 of 1,000 |" in row
     assert row.endswith("| good |")
     assert "missed: moved" in table({"blackhole": [replace(_FALLEN, moved=4.0)]}, CASES.values())
+
+
+def test_pages_that_failed_are_shown_also_where_they_are_no_broken_promise():
+    row = table({"loss": [replace(_CALM, reset=0, failed=7)]}, CASES.values()).splitlines()[2]
+    assert row.endswith("| 0, 7 of 500 | good |")
 
 
 def test_rounds_are_kept_and_put_into_a_document(tmp_path, monkeypatch):

@@ -23,6 +23,7 @@ _HEAD = (
     "lost: standby",
     "false transitions",
     "back UP after",
+    "pages: reset, failed",
     "",
 )
 
@@ -59,6 +60,7 @@ def _row(case: Case, rounds: Sequence[Round]) -> Sequence[str]:
         _lost(each.standby for each in rounds),
         f"{sum(false_transitions(case, each) for each in rounds)} in {_seconds(sum(each.watched for each in rounds))}",
         _worst(rounds, lambda each: each.back) if case.sort.moves else _NONE,
+        _pages(rounds),
         "good" if not wrong else "missed: " + "; ".join(wrong).replace("|", "/"),
     )
 
@@ -72,6 +74,13 @@ def _worst(rounds: Sequence[Round], figure: Callable[[Round], float | None]) -> 
 def _lost(counts: Iterable[Count]) -> str:
     all_counts = list(counts)
     return f"{sum(each.lost for each in all_counts)} of {sum(each.held for each in all_counts)}"
+
+
+def _pages(rounds: Sequence[Round]) -> str:
+    reset, failed, pages = (
+        sum(figures) for figures in zip(*((r.reset, r.failed, r.readings) for r in rounds), strict=True)
+    )
+    return f"{reset}, {failed} of {pages:,}"
 
 
 def _seconds(seconds: float) -> str:
