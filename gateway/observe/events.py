@@ -154,3 +154,20 @@ class Event(StrEnum):
 
     LOG_UNFORMATTABLE = "log.unformattable"
     """logger, message, exception: a library logged something that could not be made a line."""
+
+    # ---- VPN clients and the book
+
+    VPN_LINE = "vpn.line"
+    """tunnel, component, text: one line that a VPN client said, at its own level, secrets scrubbed."""
+
+    BOOK_IN_MEMORY = "book.in_memory"
+    """path, reason: the book cannot be kept on disk, so it ends with the process."""
+
+    BOOK_DAMAGED = "book.damaged"
+    """path, aside, reason: the book's file is broken; it was set aside, and another was begun."""
+
+    BOOK_UNWRITABLE = "book.unwritable"
+    """path, reason, count: the disk does not take what is to be kept; once a minute."""
+
+    BOOK_DROPPED = "book.dropped"
+    """entries: so many are in no book, because more came than could be written; once a minute."""
