@@ -7,28 +7,27 @@ asks. A browser is never an operator: a change with an Origin header is refused 
 from __future__ import annotations
 
 import asyncio
-import json
 import time
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
 from http import HTTPStatus
 from pathlib import Path
-from typing import Final
+from typing import Final, Protocol
 
 from aiohttp import hdrs, web
 
-from gateway.admin.describe import Picture, drill
-from gateway.admin.documents import DrillDocument, ErrorDocument, ExplainDocument, FailbackDocument, TunnelDocument
-from gateway.admin.names import unknown
-from gateway.admin.operations import Operations
+from gateway.admin.answers import BadRequestError, answered, error, seconds_of, unknown_name, value_of
+from gateway.admin.book.book import Book
+from gateway.admin.book.routes import BookRoutes
+from gateway.admin.describe import Picture, drill, driver
+from gateway.admin.documents import ConnectionDocument, DrillDocument, ExplainDocument, FailbackDocument, TunnelDocument
+from gateway.admin.operations import Connections, Operations
 from gateway.admin.rates import Rates
 from gateway.admin.readiness import Phase
 from gateway.admin.serving import get
 from gateway.admin.stats import StatsView
-from gateway.config import durations
-from gateway.errors import OperationError, UnknownNameError
-from gateway.model import AdminState, ControlView
+from gateway.model import AdminState, ControlView, DriverStatus, Expiry
 
 _JSON: Final = "application/json"
 _TUNNEL: Final = "/api/v1/tunnels/{name}"
@@ -44,6 +43,12 @@ Asker = Callable[[web.Request], str]
 _Change = Callable[[web.Request, str], Awaitable[Mapping[str, object]]]
 
 
+class _AskClient(Protocol):
+    """`connect` or `disconnect`."""
+
+    def __call__(self, tunnel: str, *, by: str) -> Awaitable[DriverStatus]: ...
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ApiSources:
     """Where answers come from. Called on the event loop's thread; none may block. `clock` is that of the view."""
@@ -55,19 +60,36 @@ class ApiSources:
     version: str
     environment: str
     clock: Callable[[], float] = time.monotonic
+    now_unix: Callable[[], float] = time.time
+    drivers: Callable[[], Mapping[str, DriverStatus]] = dict
+    expiries: Callable[[], tuple[Expiry, ...]] = tuple
 
 
 class Api:
-    """The routes of /api/v1, for any number of servers."""
+    """The routes of /api/v1, for any number of servers.
 
-    def __init__(self, sources: ApiSources, operations: Operations) -> None:
+    Without `connections` there are no VPN clients to connect, and without `book` nothing of one to read: then there are
+    no such routes.
+    """
+
+    def __init__(
+        self,
+        sources: ApiSources,
+        operations: Operations,
+        *,
+        connections: Connections | None = None,
+        book: Book | None = None,
+    ) -> None:
         self._sources = sources
         self._operations = operations
+        self._connections = connections
+        self._book = None if book is None else BookRoutes(book, sources.view, now_unix=sources.now_unix)
         self._one_status = asyncio.Lock()
 
     def questions(self) -> list[web.RouteDef]:
         """What can be asked without changing anything."""
-        return [get("/api/v1/status", self._status), get("/api/v1/explain/{name}", self._explain)]
+        own = [get("/api/v1/status", self._status), get("/api/v1/explain/{name}", self._explain)]
+        return own if self._book is None else [*own, *self._book.questions()]
 
     def changes(self, asker: Asker) -> list[web.RouteDef]:
         """What an operator can have done; `asker` says who it is, and raises web.HTTPException for who may not."""
@@ -75,11 +97,24 @@ class Api:
         def post(path: str, change: _Change) -> web.RouteDef:
             async def handler(request: web.Request) -> web.Response:
                 if hdrs.ORIGIN in request.headers:
-                    return _error("a browser may change nothing here", HTTPStatus.FORBIDDEN)
-                return await _answer(change(request, asker(request)))
+                    return error("a browser may change nothing here", HTTPStatus.FORBIDDEN)
+                return await answered(change(request, asker(request)))
 
             return web.post(path, handler)
 
+        return [post(path, change) for path, change in self._changes().items()]
+
+    def refused_changes(self, control: Callable[[], Path | None]) -> list[web.RouteDef]:
+        """The same paths where nothing can be changed: the answer names the socket where it can, `control`."""
+
+        async def handler(_request: web.Request) -> web.Response:
+            place = control()
+            how = "this gateway has none: see [admin] socket" if place is None else f"here that is {place}"
+            return error(f"changes are made through the control socket only; {how}", HTTPStatus.FORBIDDEN)
+
+        return [web.post(path, handler) for path in self._changes()]
+
+    def _changes(self) -> Mapping[str, _Change]:
         changes: dict[str, _Change] = {
             f"{_TUNNEL}/enable": partial(self._set_admin, AdminState.ENABLED),
             f"{_TUNNEL}/disable": partial(self._set_admin, AdminState.DISABLED),
@@ -87,19 +122,12 @@ class Api:
             f"{_TUNNEL}/drill": self._drill,
             _FAILBACK: self._failback,
         }
-        return [post(path, change) for path, change in changes.items()]
-
-    @staticmethod
-    def refused_changes(control: Callable[[], Path | None]) -> list[web.RouteDef]:
-        """The same paths where nothing can be changed: the answer names the socket where it can, `control`."""
-
-        async def handler(_request: web.Request) -> web.Response:
-            place = control()
-            how = "this gateway has none: see [admin] socket" if place is None else f"here that is {place}"
-            return _error(f"changes are made through the control socket only; {how}", HTTPStatus.FORBIDDEN)
-
-        verbs = ("enable", "disable", "drain", "drill")
-        return [web.post(path, handler) for path in (*(f"{_TUNNEL}/{verb}" for verb in verbs), _FAILBACK)]
+        if self._connections is not None:
+            changes |= {
+                f"{_TUNNEL}/connect": partial(self._ask_client, self._connections.connect),
+                f"{_TUNNEL}/disconnect": partial(self._ask_client, self._connections.disconnect),
+            }
+        return changes
 
     # ---------------------------------------------------------------- questions
 
@@ -113,109 +141,65 @@ class Api:
         return web.Response(body=body, content_type=_JSON)
 
     async def _explain(self, request: web.Request) -> web.Response:
-        return await _answer(self._explained(request.match_info["name"]))
+        return await answered(self._explained(request.match_info["name"]))
 
     async def _explained(self, name: str) -> ExplainDocument:
         picture = self._picture()
         found = next((forward for forward in picture.view.forwards if forward.name == name), None)
         if found is None:
-            raise await _unknown("forward", name, [forward.name for forward in picture.view.forwards])
+            raise await unknown_name("forward", name, [forward.name for forward in picture.view.forwards])
         return picture.explain(found)
 
     def _picture(self) -> Picture:
         ask = self._sources
-        return Picture(view=ask.view(), stats=ask.stats(), rates=ask.rates(), now=ask.clock())
+        return Picture(
+            view=ask.view(),
+            stats=ask.stats(),
+            rates=ask.rates(),
+            now=ask.clock(),
+            drivers=ask.drivers(),
+            expiries=ask.expiries(),
+            now_unix=ask.now_unix(),
+        )
 
     # ---------------------------------------------------------------- changes
 
     async def _set_admin(self, admin: AdminState, request: web.Request, by: str) -> TunnelDocument:
-        await _body(request, key=None)
+        await value_of(request, key=None)
         name = await self._tunnel(request)
         changed = await self._operations.set_admin(name, admin, timeout=None, by=by)
         return self._picture().tunnel(changed)
 
     async def _drain(self, request: web.Request, by: str) -> TunnelDocument:
-        timeout = _duration(await _body(request, key="timeout"), "timeout", at_most=_LONGEST_DRAIN)
+        timeout = seconds_of(await value_of(request, key="timeout"), "timeout", at_most=_LONGEST_DRAIN)
         name = await self._tunnel(request)
         changed = await self._operations.set_admin(name, AdminState.DRAINING, timeout=timeout, by=by)
         return self._picture().tunnel(changed)
 
     async def _drill(self, request: web.Request, by: str) -> DrillDocument:
-        seconds = _duration(await _body(request, key="for"), "for", at_most=_LONGEST_DRILL)
+        seconds = seconds_of(await value_of(request, key="for"), "for", at_most=_LONGEST_DRILL)
         if seconds == 0.0:
-            raise _BadRequestError('"for": a drill lasts longer than nothing')
+            raise BadRequestError('"for": a drill lasts longer than nothing')
         name = await self._tunnel(request)
         seconds = _DRILL_SECONDS if seconds is None else seconds
         return drill(await self._operations.drill(name, seconds=seconds, by=by))
 
     async def _failback(self, request: web.Request, by: str) -> FailbackDocument:
-        await _body(request, key=None)
+        await value_of(request, key=None)
         name, view = request.match_info["name"], self._sources.view()
         names = [tunnel.name for tunnel in view.tunnels] + [forward.name for forward in view.forwards]
         if name not in names:
-            raise await _unknown("tunnel or forward", name, list(dict.fromkeys(names)))
+            raise await unknown_name("tunnel or forward", name, list(dict.fromkeys(names)))
         return {"name": name, "moved": list(await self._operations.failback(name, by=by))}
+
+    async def _ask_client(self, ask: _AskClient, request: web.Request, by: str) -> ConnectionDocument:
+        await value_of(request, key=None)
+        name = await self._tunnel(request)
+        return {"name": name, "driver": driver(await ask(name, by=by), self._sources.clock())}
 
     async def _tunnel(self, request: web.Request) -> str:
         """The tunnel that the path names. Raises UnknownNameError."""
         name, names = request.match_info["name"], [tunnel.name for tunnel in self._sources.view().tunnels]
         if name not in names:
-            raise await _unknown("tunnel", name, names)
+            raise await unknown_name("tunnel", name, names)
         return name
-
-
-class _BadRequestError(Exception):
-    """What was asked cannot be understood; the text says what can."""
-
-
-async def _answer(document: Awaitable[Mapping[str, object]]) -> web.Response:
-    """`document` as JSON, or why there is none."""
-    try:
-        return web.json_response(await document)
-    except _BadRequestError as exc:
-        return _error(str(exc), HTTPStatus.BAD_REQUEST)
-    except UnknownNameError as exc:
-        return _error(str(exc), HTTPStatus.NOT_FOUND)
-    except OperationError as exc:
-        return _error(str(exc), HTTPStatus.CONFLICT)
-
-
-def _error(text: str, status: HTTPStatus) -> web.Response:
-    document: ErrorDocument = {"error": text}
-    return web.json_response(document, status=status)
-
-
-async def _unknown(kind: str, name: str, known: list[str]) -> UnknownNameError:
-    """In a thread: to compare a name with ten thousand others takes a while."""
-    return UnknownNameError(await asyncio.to_thread(unknown, kind, name, known))
-
-
-async def _body(request: web.Request, *, key: str | None) -> object:
-    """The value of the only key that the request's JSON object may have; None if it has none, or there is no body."""
-    raw = await request.read()
-    if not raw.strip():
-        return None
-    try:
-        body = json.loads(raw)
-    except (ValueError, RecursionError) as exc:
-        raise _BadRequestError("the body is no JSON") from exc
-    if not isinstance(body, dict):
-        raise _BadRequestError("the body is no JSON object")
-    extra = next((each for each in body if each != key), None)
-    if extra is not None:
-        allowed = "none is known here" if key is None else f'only "{key}" is'
-        raise _BadRequestError(f"the key {json.dumps(extra)} is unknown: {allowed}")
-    return None if key is None else body.get(key)
-
-
-def _duration(value: object, key: str, *, at_most: float) -> float | None:
-    """The seconds of a duration as configuration files have them; None for none."""
-    if value is None:
-        return None
-    try:
-        seconds = durations.parse(value)
-    except ValueError as exc:
-        raise _BadRequestError(f'"{key}": {exc}') from exc
-    if seconds > at_most:
-        raise _BadRequestError(f'"{key}": at most {durations.render(at_most)}')
-    return seconds

@@ -5,15 +5,18 @@ from __future__ import annotations
 import json
 from collections import Counter
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Final
 
 from gateway.admin.documents import (
     CandidateDocument,
+    CertificateDocument,
     DrillDocument,
     DrilledDocument,
+    DriverDocument,
     ExplainDocument,
+    FailureDocument,
     ForwardDocument,
     ProbeDocument,
     RateDocument,
@@ -27,7 +30,10 @@ from gateway.model import (
     ControlView,
     DrilledForward,
     DrillReport,
+    DriverStatus,
     Endpoint,
+    Expiry,
+    Failure,
     ForwardPolicy,
     ForwardView,
     Health,
@@ -41,12 +47,18 @@ _OTHER_PROBES: Final = 8
 
 @dataclass(frozen=True, kw_only=True)
 class Picture:
-    """Everything that documents are made of, taken at one moment. `now` is monotonic, the clock of the view."""
+    """Everything that documents are made of, taken at one moment. `now` is monotonic, the clock of the view.
+
+    `drivers` has the status of each VPN client, by tunnel; `now_unix` is for `expiries`.
+    """
 
     view: ControlView
     stats: StatsView
     rates: Rates
     now: float
+    drivers: Mapping[str, DriverStatus] = field(default_factory=dict)
+    expiries: tuple[Expiry, ...] = ()
+    now_unix: float = 0.0
 
     @cached_property
     def _tunnel_sessions(self) -> Mapping[str, int]:
@@ -67,6 +79,7 @@ class Picture:
     def tunnel(self, tunnel: TunnelView) -> TunnelDocument:
         """One tunnel."""
         reach = Counter(probe.health for probe in tunnel.probes if probe.target is not None)
+        status = self.drivers.get(tunnel.name)
         return {
             "name": tunnel.name,
             "kind": tunnel.kind,
@@ -90,6 +103,15 @@ class Picture:
             "sessions": self._tunnel_sessions.get(tunnel.name, 0),
             "targets": {"up": reach[Health.UP], "down": reach[Health.DOWN], "unknown": reach[Health.UNKNOWN]},
             "rates": _rate(self.rates.of_tunnel(tunnel.name)),
+            "driver": None if status is None else driver(status, self.now),
+            "certificates": [self._certificate(each) for each in self.expiries if each.tunnel == tunnel.name],
+        }
+
+    def _certificate(self, expiry: Expiry) -> CertificateDocument:
+        return {
+            "certificate": expiry.certificate,
+            "subject": expiry.subject,
+            "expires_in_seconds": seconds(expiry.expires_at_unix - self.now_unix),
         }
 
     def forward(self, forward: ForwardView) -> ForwardDocument:
@@ -162,6 +184,26 @@ class Picture:
             "probes": [self.probe(probe) for probe in (*own, *others[:_OTHER_PROBES])],
             "probes_left_out": len(others[_OTHER_PROBES:]),
         }
+
+
+def driver(status: DriverStatus, now: float) -> DriverDocument:
+    """Where a VPN client stands."""
+    return {
+        "state": status.state,
+        "since_seconds": seconds(now - status.since),
+        "server": None if status.server is None else str(status.server),
+        "addresses": [str(address) for address in status.addresses],
+        "attempts": status.attempts,
+        "retry_in_seconds": left(status.retry_at, now),
+        "failure": None if status.failure is None else _failure(status.failure),
+        "transmitted": status.transmitted,
+        "received": status.received,
+    }
+
+
+def _failure(failure: Failure) -> FailureDocument:
+    server = None if failure.server is None else str(failure.server)
+    return {"reason": failure.reason, "detail": failure.detail, "server": server}
 
 
 def drill(report: DrillReport) -> DrillDocument:

@@ -39,8 +39,38 @@ class ProbeDocument(TypedDict):
     loss_ratio: float | None
 
 
+class FailureDocument(TypedDict):
+    """Why an attempt of a VPN client failed, or its connection ended."""
+
+    reason: str
+    detail: str
+    server: str | None
+
+
+class DriverDocument(TypedDict):
+    """Where a VPN client stands. `transmitted` and `received` are bytes of the present connection."""
+
+    state: str
+    since_seconds: float
+    server: str | None
+    addresses: list[str]
+    attempts: int
+    retry_in_seconds: float | None
+    failure: FailureDocument | None
+    transmitted: int
+    received: int
+
+
+class CertificateDocument(TypedDict):
+    """A configured certificate; what is left of it is negative once it has expired."""
+
+    certificate: str
+    subject: str
+    expires_in_seconds: float
+
+
 class TunnelDocument(TypedDict):
-    """One tunnel."""
+    """One tunnel. `driver` is its VPN client; None where somebody else makes its device."""
 
     name: str
     kind: str
@@ -64,6 +94,8 @@ class TunnelDocument(TypedDict):
     sessions: int
     targets: ReachDocument
     rates: RateDocument | None
+    driver: DriverDocument | None
+    certificates: list[CertificateDocument]
 
 
 class ForwardDocument(TypedDict):
@@ -140,6 +172,50 @@ class DrillDocument(TypedDict):
     recovered: bool
     restored: bool
     forwards: list[DrilledDocument]
+
+
+class ConnectionDocument(TypedDict):
+    """POST /api/v1/tunnels/{name}/connect and /disconnect: what has begun by that."""
+
+    name: str
+    driver: DriverDocument
+
+
+class LineDocument(TypedDict):
+    """One line that a VPN client said."""
+
+    number: int
+    at: str
+    tunnel: str
+    level: str
+    component: str
+    text: str
+
+
+class LogsDocument(TypedDict):
+    """GET /api/v1/logs: the oldest first. `more`: there are others, after these if that was asked, else before."""
+
+    lines: list[LineDocument]
+    more: bool
+
+
+class ActivityDocument(TypedDict):
+    """One thing that was done, or happened."""
+
+    number: int
+    at: str
+    kind: str
+    tunnel: str | None
+    to_tunnel: str | None
+    by: str
+    detail: str
+
+
+class ActivitiesDocument(TypedDict):
+    """GET /api/v1/activity; as the lines of the logs."""
+
+    activities: list[ActivityDocument]
+    more: bool
 
 
 class ErrorDocument(TypedDict):

@@ -9,7 +9,7 @@ Labels come from the configuration and from closed enums, never from clients.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import chain
 
 from prometheus_client.metrics_core import (
@@ -20,10 +20,11 @@ from prometheus_client.metrics_core import (
     Metric,
 )
 
+from gateway.admin.drivers import Tally
 from gateway.admin.once import Once
 from gateway.admin.samples import Entry, HistogramEntry, PacedHistograms, PacedSamples
 from gateway.admin.stats import ProbeStatsView, StatsView
-from gateway.model import AdminState, ControlView, Doubt, Health
+from gateway.model import AdminState, ControlView, Doubt, DriverState, DriverStatus, Expiry, Health
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -36,7 +37,11 @@ class ReloadFacts:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Facts:
-    """Everything one scrape shows, taken at one moment. `lag` is in seconds; `now` is monotonic, as in the view."""
+    """Everything one scrape shows, taken at one moment. `lag` is in seconds; `now` is monotonic, as in the view.
+
+    `drivers` has the status of each VPN client, by tunnel, `tally` what was counted of them; `expiries` are those of
+    configured certificates. `unkept`: entries that the book has dropped.
+    """
 
     stats: StatsView
     view: ControlView
@@ -46,6 +51,10 @@ class Facts:
     reload: ReloadFacts
     lag: float
     draining: bool
+    drivers: Mapping[str, DriverStatus] = field(default_factory=dict)
+    tally: Tally = field(default_factory=Tally)
+    expiries: tuple[Expiry, ...] = ()
+    unkept: int = 0
 
 
 def families(facts: Facts, *, version: str, environment: str) -> Iterator[Metric]:
@@ -55,7 +64,9 @@ def families(facts: Facts, *, version: str, environment: str) -> Iterator[Metric
     yield from _of_forwards(facts.view, facts.stats)
     yield from _of_tunnels(facts.view)
     yield from _of_doubts_and_returns(facts.view, facts.once, facts.now)
+    yield from _of_drivers(facts)
     yield from _of_probes(facts.view, facts.probes)
+    yield from _of_certificates(facts)
     yield from _of_the_gateway(facts)
     about = {"version": version, "environment": environment}
     yield InfoMetricFamily("gateway_build", "Version and environment of this gateway; always 1.", value=about)
@@ -223,6 +234,39 @@ def _of_doubts_and_returns(view: ControlView, once: Once, now: float) -> Iterato
     )
 
 
+def _of_drivers(facts: Facts) -> Iterator[Metric]:
+    managed = [tunnel.name for tunnel in facts.view.tunnels if tunnel.name in facts.drivers]
+    yield from _gauge(
+        "gateway_tunnel_driver_state",
+        "1 for where the tunnel's VPN client stands, 0 for each state that it could have.",
+        ("tunnel", "state"),
+        [((name, state), facts.drivers[name].state is state) for name in managed for state in DriverState],
+    )
+    tally = facts.tally
+    yield from _counter(
+        "gateway_tunnel_attempts_total",
+        "Attempts of the tunnel's VPN client to connect.",
+        ("tunnel",),
+        (((tunnel,), count) for tunnel, count in tally.attempts.items()),
+    )
+    yield from _counter(
+        "gateway_tunnel_failures_total",
+        "Attempts that failed and connections that ended, by why.",
+        ("tunnel", "reason"),
+        tally.failures.items(),
+    )
+    yield from _counter(
+        "gateway_tunnel_bytes_total",
+        "Bytes through the tunnel, as its VPN client counts them.",
+        ("tunnel", "direction"),
+        (
+            ((tunnel, direction), count)
+            for direction, counts in (("transmitted", tally.transmitted), ("received", tally.received))
+            for tunnel, count in counts.items()
+        ),
+    )
+
+
 def _of_probes(view: ControlView, probes: ProbeStatsView) -> Iterator[Metric]:
     yield from _histogram(
         "gateway_probe_duration_seconds",
@@ -239,11 +283,14 @@ def _of_probes(view: ControlView, probes: ProbeStatsView) -> Iterator[Metric]:
         ("tunnel", "target"),
         _reachable(view),
     )
+
+
+def _of_certificates(facts: Facts) -> Iterator[Metric]:
     yield from _gauge(
         "gateway_certificate_expiry_timestamp_seconds",
-        "When the certificate that the probe was last shown expires, as Unix time.",
+        "When a configured certificate, or the one that a probe was last shown, expires, as Unix time.",
         ("tunnel", "certificate"),
-        list(probes.expiries.items()),
+        [*_first_expiries(facts.expiries).items(), *facts.probes.expiries.items()],
     )
 
 
@@ -253,6 +300,12 @@ def _of_the_gateway(facts: Facts) -> Iterator[Metric]:
             "gateway_accept_pauses_total",
             "Times that accepting paused: at the limit of sessions, or for want of descriptors or memory.",
             value=facts.stats.accept_pauses,
+        )
+    if facts.unkept:
+        yield CounterMetricFamily(
+            "gateway_book_dropped_total",
+            "Lines of VPN clients and activities that are in no book: more came than could be written.",
+            value=facts.unkept,
         )
     for name, says, value in (
         ("gateway_draining", "1 once the gateway drains, otherwise 0.", facts.draining),
@@ -302,6 +355,15 @@ def _active_tunnels(view: ControlView) -> list[Entry]:
 
 def _directed(relayed: Mapping[tuple[str, str], int], direction: str) -> Iterator[Entry]:
     return (((forward, tunnel, direction), count) for (forward, tunnel), count in relayed.items())
+
+
+def _first_expiries(expiries: Iterable[Expiry]) -> dict[tuple[str, ...], float]:
+    """By tunnel and certificate; of several, as a bundle has, the one that ends first."""
+    found: dict[tuple[str, ...], float] = {}
+    for each in expiries:
+        key = (each.tunnel, each.certificate)
+        found[key] = min(each.expires_at_unix, found.get(key, each.expires_at_unix))
+    return found
 
 
 def _held(stats: StatsView) -> list[Entry]:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import gzip
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 
 from prometheus_client import CollectorRegistry
@@ -18,10 +18,11 @@ from prometheus_client.metrics_core import Metric
 from prometheus_client.process_collector import ProcessCollector
 from prometheus_client.registry import Collector
 
+from gateway.admin.drivers import Tally
 from gateway.admin.families import Facts, ReloadFacts, families
 from gateway.admin.once import Once
 from gateway.admin.stats import NothingProbed, ProbeStatsView, StatsView
-from gateway.model import ControlView
+from gateway.model import ControlView, DriverStatus, Expiry
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -37,6 +38,10 @@ class Sources:
     lag: Callable[[], float]
     draining: Callable[[], bool]
     probes: Callable[[], ProbeStatsView] = NothingProbed
+    drivers: Callable[[], Mapping[str, DriverStatus]] = dict
+    tally: Callable[[], Tally] = Tally
+    expiries: Callable[[], tuple[Expiry, ...]] = tuple
+    unkept: Callable[[], int] = int
     clock: Callable[[], float] = time.monotonic
 
 
@@ -73,6 +78,10 @@ class Metrics:
             reload=sources.reload(),
             lag=sources.lag(),
             draining=sources.draining(),
+            drivers=sources.drivers(),
+            tally=sources.tally(),
+            expiries=sources.expiries(),
+            unkept=sources.unkept(),
         )
 
     def render(self, facts: Facts, *, accept: str = "", accept_encoding: str = "") -> Exposition:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Protocol
 
-from gateway.model import AdminState, DrillReport, TunnelView
+from gateway.model import AdminState, DrillReport, DriverStatus, TunnelView
 
 
 class Operations(Protocol):
@@ -38,4 +38,19 @@ class Operations(Protocol):
 
     async def drill(self, tunnel: str, *, seconds: float, by: str) -> DrillReport:
         """Take `tunnel` out for `seconds`, watch its forwards recover elsewhere, give it back. Returns at the end."""
+        ...
+
+
+class Connections(Protocol):
+    """What an operator may ask of VPN clients. Each call returns when it has begun, and errors are those of Operations.
+
+    RefusedError: the tunnel has no VPN client, for somebody else makes its device.
+    """
+
+    async def connect(self, tunnel: str, *, by: str) -> DriverStatus:
+        """Have it connected: an attempt begins at once, also where one was to wait. Where it stands then."""
+        ...
+
+    async def disconnect(self, tunnel: str, *, by: str) -> DriverStatus:
+        """Have it stopped: its sessions are reset, an attempt under way is cancelled. Where it stands then."""
         ...

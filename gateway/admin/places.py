@@ -1,4 +1,7 @@
-"""Where the control socket is when nobody says. Standard library only: the verbs, which start quickly, ask too."""
+"""Where the control socket and the book are when nobody says.
+
+Standard library only: the verbs, which start quickly, ask too.
+"""
 
 from __future__ import annotations
 
@@ -7,7 +10,9 @@ from pathlib import Path
 from typing import Final
 
 SYSTEM_SOCKET: Final = Path("/run/gateway/control.sock")
+SYSTEM_BOOK: Final = Path("/var/lib/gateway")
 _OF_A_USER: Final = Path("gateway/control.sock")
+_BOOK_OF_A_USER: Final = Path("gateway")
 
 
 def default_socket(*, uid: int, env: Mapping[str, str]) -> Path | None:
@@ -16,3 +21,16 @@ def default_socket(*, uid: int, env: Mapping[str, str]) -> Path | None:
         return SYSTEM_SOCKET
     runtime = env.get("XDG_RUNTIME_DIR")
     return Path(runtime) / _OF_A_USER if runtime else None
+
+
+def default_book(*, uid: int, env: Mapping[str, str]) -> Path | None:
+    """The book's directory for the user `uid`: the system's for root, else below XDG_STATE_HOME; None without one.
+
+    XDG_STATE_HOME is `.local/state` below HOME where it is not set, as its specification says.
+    """
+    if uid == 0:
+        return SYSTEM_BOOK
+    if state := env.get("XDG_STATE_HOME"):
+        return Path(state) / _BOOK_OF_A_USER
+    home = env.get("HOME")
+    return Path(home) / ".local" / "state" / _BOOK_OF_A_USER if home else None

@@ -10,6 +10,9 @@ from typing import Final
 from aiohttp import hdrs, web
 from aiohttp.typedefs import Middleware
 
+STOPPING: Final = web.AppKey("stopping", asyncio.Event)
+"""Of an application: set when it stops. An answer that has no end of its own ends then."""
+
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 _LONGEST: Final = 4096
@@ -69,6 +72,8 @@ def application(
     """An application that says its errors in JSON, and nothing of the server. `longest_body` is in bytes."""
     app = web.Application(middlewares=[_errors_as_json, *middlewares], client_max_size=longest_body)
     app.router.add_routes(routes)
+    app[STOPPING] = asyncio.Event()
+    app.on_shutdown.append(_say_that_it_stops)
     app.on_response_prepare.append(_say_nothing_of_the_server)
     return app
 
@@ -106,6 +111,10 @@ async def _errors_as_json(request: web.Request, handler: Handler) -> web.StreamR
     except web.HTTPException as exc:
         headers = {hdrs.ALLOW: exc.headers[hdrs.ALLOW]} if hdrs.ALLOW in exc.headers else None
         return web.json_response({"error": exc.reason, "path": request.path}, status=exc.status, headers=headers)
+
+
+async def _say_that_it_stops(app: web.Application) -> None:
+    app[STOPPING].set()
 
 
 async def _say_nothing_of_the_server(_request: web.Request, response: web.StreamResponse) -> None:

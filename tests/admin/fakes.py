@@ -1,13 +1,17 @@
 """A made-up gateway: what it counted, what its controller sees, and all of it as something that can be asked.
 
 The story: zone-b has lost its carrier. zone-a is back and, though in its hold-down and slow, the only one: hello goes
-through it. ldap's target is silent behind it, so ldap has none.
+through it. ldap's target is silent behind it, so ldap has none. zone-b's VPN client was refused twice.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from ipaddress import ip_address
 
 from gateway.admin.api import Api, ApiSources
+from gateway.admin.book.book import Book
 from gateway.admin.control import ControlServer
+from gateway.admin.drivers import Tally
 from gateway.admin.families import Facts, ReloadFacts
 from gateway.admin.http import AdminServer, Questions
 from gateway.admin.metrics import Metrics, Sources
@@ -27,8 +31,13 @@ from gateway.model import (
     Doubt,
     DrilledForward,
     DrillReport,
+    DriverState,
+    DriverStatus,
     Durations,
     Endpoint,
+    Expiry,
+    Failure,
+    FailureReason,
     ForwardView,
     Health,
     HedgeResult,
@@ -41,6 +50,7 @@ from gateway.model import (
 )
 
 HELLO, LDAP = Endpoint("192.168.100.30", 8080), Endpoint("192.168.100.31", 389)
+SERVER = Endpoint("198.51.100.7", 1194)
 HTTPS = "https://192.168.100.30:8443/health"
 
 
@@ -153,6 +163,43 @@ RATES = Rates(
     forwards={"hello": Rate(to_target=1500.0, to_client=2.5e6, connections=3.25)},
 )
 
+NOW_UNIX = 1_799_000_000.0
+
+UP = DriverStatus(
+    tunnel="zone-a",
+    state=DriverState.CONNECTED,
+    since=100.0,
+    server=SERVER,
+    addresses=(ip_address("10.8.0.2"),),
+    transmitted=1500,
+    received=2_500_000,
+)
+
+REFUSED = DriverStatus(
+    tunnel="zone-b",
+    state=DriverState.AUTH_FAILED,
+    since=130.0,
+    server=SERVER,
+    attempts=2,
+    retry_at=190.0,
+    failure=Failure(reason=FailureReason.WRONG_PASSWORD, detail="the server refused the account myuser", server=SERVER),
+)
+
+DRIVERS = {"zone-a": UP, "zone-b": REFUSED}
+
+TALLY = Tally(
+    attempts={"zone-a": 1, "zone-b": 2, "zone-c": 0},
+    failures={("zone-b", FailureReason.WRONG_PASSWORD): 2},
+    transmitted={"zone-a": 1500, "zone-b": 0},
+    received={"zone-a": 2_500_000},
+)
+
+EXPIRIES = (
+    Expiry(tunnel="zone-a", certificate="ca", subject="CN=an old ca", expires_at_unix=NOW_UNIX + 3600),
+    Expiry(tunnel="zone-a", certificate="ca", subject="CN=a new ca", expires_at_unix=NOW_UNIX + 7200),
+    Expiry(tunnel="zone-a", certificate="client", subject="CN=client", expires_at_unix=NOW_UNIX - 60),
+)
+
 FACTS = Facts(
     stats=STATS,
     view=VIEW,
@@ -162,6 +209,10 @@ FACTS = Facts(
     reload=ReloadFacts(successful=True, success_at_unix=1_700_000_000.0),
     lag=0.0125,
     draining=False,
+    drivers=DRIVERS,
+    tally=TALLY,
+    expiries=EXPIRIES,
+    unkept=4,
 )
 
 REPORT = DrillReport(
@@ -210,6 +261,16 @@ class FakeOperations:
         self._asked("drill", tunnel, seconds, by)
         return replace(self.report, tunnel=tunnel, seconds=seconds)
 
+    async def connect(self, tunnel: str, *, by: str) -> DriverStatus:
+        return self._client("connect", tunnel, by, DriverState.CONNECTING)
+
+    async def disconnect(self, tunnel: str, *, by: str) -> DriverStatus:
+        return self._client("disconnect", tunnel, by, DriverState.STOPPED)
+
+    def _client(self, what: str, tunnel: str, by: str, state: DriverState) -> DriverStatus:
+        self._asked(what, tunnel, by)
+        return DriverStatus(tunnel=tunnel, state=state, since=self.gateway.now, server=SERVER, attempts=1)
+
     def _asked(self, *what: object) -> None:
         if self.refusal is not None:
             raise RefusedError(self.refusal)
@@ -229,6 +290,12 @@ class FakeGateway:
     phase: Phase = Phase.RUNNING
     ready_when: ReadyWhen = ReadyWhen.ANY
     now: float = 160.0
+    now_unix: float = NOW_UNIX
+    drivers: Mapping[str, DriverStatus] = field(default_factory=lambda: DRIVERS)
+    tally: Tally = TALLY
+    expiries: tuple[Expiry, ...] = EXPIRIES
+    unkept: int = FACTS.unkept
+    book: Book = field(default_factory=lambda: Book(None))
     asked: int = 0
     metrics: Metrics = field(init=False)
     operations: FakeOperations = field(init=False)
@@ -242,6 +309,10 @@ class FakeGateway:
             lag=lambda: self.lag,
             draining=lambda: self.phase is Phase.DRAINING,
             probes=lambda: self.probes,
+            drivers=lambda: self.drivers,
+            tally=lambda: self.tally,
+            expiries=lambda: self.expiries,
+            unkept=lambda: self.unkept,
             clock=lambda: self.now,
         )
         self.metrics = Metrics(sources, version="1.2.3", environment="test")
@@ -254,8 +325,11 @@ class FakeGateway:
             version="1.2.3",
             environment="test",
             clock=lambda: self.now,
+            now_unix=lambda: self.now_unix,
+            drivers=lambda: self.drivers,
+            expiries=lambda: self.expiries,
         )
-        self.api = Api(asked, self.operations)
+        self.api = Api(asked, self.operations, connections=self.operations, book=self.book)
 
     def server(self, control: ControlServer | None = None) -> AdminServer:
         questions = Questions(

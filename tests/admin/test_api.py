@@ -5,6 +5,7 @@ import json
 
 import pytest
 
+from gateway.admin.api import Api
 from gateway.model import AdminState, ControlView
 from tests.admin.fakes import forward
 
@@ -14,6 +15,8 @@ CHANGES = [
     "/api/v1/tunnels/zone-a/drain",
     "/api/v1/tunnels/zone-a/drill",
     "/api/v1/failback/hello",
+    "/api/v1/tunnels/zone-a/connect",
+    "/api/v1/tunnels/zone-a/disconnect",
 ]
 
 
@@ -98,6 +101,14 @@ async def test_drill(fake, operator, body, seconds):
     assert fake.operations.asked[0][:3] == ("drill", "zone-a", seconds)
 
 
+@pytest.mark.parametrize(("verb", "state"), [("connect", "connecting"), ("disconnect", "stopped")])
+async def test_connect_and_disconnect(fake, operator, verb, state):
+    status, document = await post(operator, f"/api/v1/tunnels/zone-a/{verb}")
+    assert (status, document["name"], document["driver"]["state"]) == (200, "zone-a", state)
+    assert document["driver"]["server"] == "198.51.100.7:1194"
+    assert fake.operations.asked[0][:2] == (verb, "zone-a")
+
+
 @pytest.mark.parametrize("name", ["hello", "zone-b"])
 async def test_failback_of_a_forward_or_of_a_tunnel(fake, operator, name):
     assert await post(operator, f"/api/v1/failback/{name}") == (200, {"name": name, "moved": ["hello"]})
@@ -113,7 +124,7 @@ async def test_what_would_do_harm_is_a_conflict(fake, operator, path):
     assert await post(operator, path) == (409, {"error": "it would leave ldap without any tunnel"})
 
 
-@pytest.mark.parametrize("verb", ["enable", "disable", "drain", "drill"])
+@pytest.mark.parametrize("verb", ["enable", "disable", "drain", "drill", "connect", "disconnect"])
 async def test_a_tunnel_that_there_is_not(fake, operator, verb):
     says = "no tunnel 'zone-c': there are zone-a, zone-b"
     assert await post(operator, f"/api/v1/tunnels/zone-c/{verb}") == (404, {"error": says})
@@ -137,6 +148,7 @@ async def test_neither_a_tunnel_nor_a_forward(operator):
         (CHANGES[3], {"for": "2h"}, '"for": at most 1h'),
         (CHANGES[0], {"timeout": "1s"}, 'the key "timeout" is unknown: none is known here'),
         (CHANGES[4], [], "the body is no JSON object"),
+        (CHANGES[5], {"by": "me"}, 'the key "by" is unknown: none is known here'),
         (CHANGES[3], b"for=10s", "the body is no JSON"),
         (CHANGES[3], b"\xff\xfe", "the body is no JSON"),
         (CHANGES[3], b"[" * 60_000, "the body is no JSON"),
@@ -191,3 +203,25 @@ async def test_over_tcp_without_a_control_socket_it_says_how_to_have_one(fake, c
 async def test_every_change_is_refused_over_tcp(fake):
     refused = {route.path for route in fake.api.refused_changes(lambda: None)}
     assert refused == {route.path for route in fake.api.changes(str)}
+
+
+async def test_what_a_gateway_does_not_have_has_no_routes(fake):
+    without = Api(fake.api._sources, fake.operations)
+    paths = {route.path for route in (*without.questions(), *without.changes(str))}
+    more = {route.path for route in (*fake.api.questions(), *fake.api.changes(str))} - paths
+    assert more == {
+        "/api/v1/tunnels/{name}/connect",
+        "/api/v1/tunnels/{name}/disconnect",
+        "/api/v1/logs",
+        "/api/v1/logs/stream",
+        "/api/v1/activity",
+        "/api/v1/activity/stream",
+    }
+
+
+async def test_vpn_clients_and_certificates_are_in_the_status(operator):
+    async with operator.get("/api/v1/status") as answer:
+        zone_a, zone_b = (await answer.json())["tunnels"]
+    assert (zone_a["driver"]["state"], zone_b["driver"]["state"]) == ("connected", "auth_failed")
+    assert [each["expires_in_seconds"] for each in zone_a["certificates"]] == [3600, 7200, -60]
+    assert zone_b["certificates"] == []

@@ -10,7 +10,7 @@ from gateway.admin import documents
 from gateway.admin.describe import Picture, age, drill, left, speaks_for
 from gateway.admin.rates import Rates
 from gateway.model import ControlView, Endpoint, ForwardPolicy, Health
-from tests.admin.fakes import HELLO, RATES, REPORT, STATS, VIEW, forward, probe, tunnel
+from tests.admin.fakes import DRIVERS, EXPIRIES, HELLO, NOW_UNIX, RATES, REPORT, STATS, VIEW, forward, probe, tunnel
 
 
 def picture(view: ControlView = VIEW, **more: object) -> Picture:
@@ -43,6 +43,21 @@ def conforms(value: object, shape: object) -> bool:
 
 def test_a_status_is_what_its_type_says():
     assert conforms(status(), documents.StatusDocument)
+
+
+def test_a_status_with_vpn_clients_is_what_its_type_says():
+    document = status(drivers=DRIVERS, expiries=EXPIRIES, now_unix=NOW_UNIX)
+    assert conforms(document, documents.StatusDocument)
+    up, refused = (each["driver"] for each in document["tunnels"])
+    assert (up["since_seconds"], up["server"], up["addresses"]) == (60.0, "198.51.100.7:1194", ["10.8.0.2"])
+    assert (up["transmitted"], up["received"], up["failure"], up["retry_in_seconds"]) == (1500, 2_500_000, None, None)
+    assert (refused["attempts"], refused["retry_in_seconds"]) == (2, 30.0)
+    assert refused["failure"] == {
+        "reason": "wrong_password",
+        "detail": "the server refused the account myuser",
+        "server": "198.51.100.7:1194",
+    }
+    assert all(each["driver"] is None for each in status()["tunnels"])
 
 
 def test_an_explanation_is_what_its_type_says():

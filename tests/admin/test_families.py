@@ -10,8 +10,8 @@ from gateway.admin.families import Facts, ReloadFacts, families
 from gateway.admin.once import Once
 from gateway.admin.stats import NothingProbed
 from gateway.dataplane.messages import Stats
-from gateway.model import AdminState, ControlView, Doubt, Health, HoldResult
-from tests.admin.fakes import FACTS, HELLO, HTTPS, LDAP, VIEW, forward, probe, tunnel
+from gateway.model import AdminState, ControlView, Doubt, DriverState, Health, HoldResult
+from tests.admin.fakes import FACTS, HELLO, HTTPS, LDAP, NOW_UNIX, UP, VIEW, forward, probe, tunnel
 
 ROOT = Path(__file__).parents[2]
 
@@ -40,11 +40,16 @@ NAMES = {
     "gateway_tunnel_rtt_seconds": {"tunnel"},
     "gateway_tunnel_loss_ratio": {"tunnel"},
     "gateway_tunnel_mss_clamp": {"tunnel"},
+    "gateway_tunnel_driver_state": {"tunnel", "state"},
+    "gateway_tunnel_attempts_total": {"tunnel"},
+    "gateway_tunnel_failures_total": {"tunnel", "reason"},
+    "gateway_tunnel_bytes_total": {"tunnel", "direction"},
     "gateway_probe_duration_seconds": {"tunnel", "probe"},
     "gateway_probe_failures_total": {"tunnel", "probe"},
     "gateway_target_reachable": {"tunnel", "target"},
     "gateway_certificate_expiry_timestamp_seconds": {"tunnel", "certificate"},
     "gateway_accept_pauses_total": set(),
+    "gateway_book_dropped_total": set(),
     "gateway_draining": set(),
     "gateway_config_last_reload_successful": set(),
     "gateway_config_last_reload_success_timestamp_seconds": set(),
@@ -96,7 +101,16 @@ def test_names_and_labels_are_the_contract():
 
 
 def test_at_the_start_there_is_nothing_but_how_the_gateway_is():
-    start = dataclasses.replace(FACTS, stats=Stats(), view=ControlView(), probes=NothingProbed())
+    start = Facts(
+        stats=Stats(),
+        view=ControlView(),
+        probes=NothingProbed(),
+        once=Once(),
+        now=160.0,
+        reload=FACTS.reload,
+        lag=0.0,
+        draining=False,
+    )
     assert {name for name, _ in series(start)} == ALWAYS
 
 
@@ -230,6 +244,31 @@ def test_a_scrape_that_shows_nothing_of_them_before_they_were():
         assert of(fresh, f"gateway_tunnel_{name}") == {}
 
 
+# ---------------------------------------------------------------- VPN clients
+
+
+@pytest.mark.parametrize("state", list(DriverState))
+def test_where_a_client_stands_is_one_hot_and_only_for_tunnels_that_there_are(state):
+    drivers = {name: dataclasses.replace(UP, tunnel=name, state=state) for name in ("zone-a", "gone")}
+    states = of(dataclasses.replace(FACTS, drivers=drivers), "gateway_tunnel_driver_state")
+    assert states == {("zone-a", each): float(each is state) for each in DriverState}
+
+
+def test_what_was_counted_of_clients():
+    assert of(FACTS, "gateway_tunnel_attempts_total") == {("zone-a",): 1, ("zone-b",): 2}
+    assert of(FACTS, "gateway_tunnel_failures_total") == {("zone-b", "wrong_password"): 2}
+    assert of(FACTS, "gateway_tunnel_bytes_total") == {("zone-a", "transmitted"): 1500, ("zone-a", "received"): 2.5e6}
+    assert of(FACTS, "gateway_book_dropped_total") == {(): 4}
+
+
+def test_of_a_bundle_of_certificates_the_first_end_counts():
+    assert of(FACTS, "gateway_certificate_expiry_timestamp_seconds") == {
+        ("zone-a", "ca"): NOW_UNIX + 3600,
+        ("zone-a", "client"): NOW_UNIX - 60,
+        ("zone-a", HTTPS): 1_800_000_000.0,
+    }
+
+
 # ---------------------------------------------------------------- probes and targets
 
 
@@ -243,7 +282,6 @@ def test_probes_by_their_label():
     assert of(FACTS, "gateway_probe_duration_seconds_count") == {("zone-a", label): 9}
     assert of(FACTS, "gateway_probe_duration_seconds_sum") == {("zone-a", label): 0.2}
     assert of(FACTS, "gateway_probe_failures_total") == {("zone-a", f"tcp://{LDAP}"): 3}
-    assert of(FACTS, "gateway_certificate_expiry_timestamp_seconds") == {("zone-a", HTTPS): 1_800_000_000.0}
 
 
 def test_the_matrix_of_what_can_be_reached_leaves_out_what_is_not_known():

@@ -2,7 +2,7 @@ from pathlib import Path
 
 import pytest
 
-from gateway.admin.places import default_socket
+from gateway.admin.places import default_book, default_socket
 
 
 @pytest.mark.parametrize(
@@ -17,3 +17,17 @@ from gateway.admin.places import default_socket
 )
 def test_the_default_place(uid, env, place):
     assert default_socket(uid=uid, env=env) == (place and Path(place))
+
+
+@pytest.mark.parametrize(
+    ("uid", "env", "place"),
+    [
+        (0, {"HOME": "/root", "XDG_STATE_HOME": "/x"}, "/var/lib/gateway"),
+        (1000, {"XDG_STATE_HOME": "/state", "HOME": "/home/it"}, "/state/gateway"),
+        (1000, {"XDG_STATE_HOME": "", "HOME": "/home/it"}, "/home/it/.local/state/gateway"),
+        (1000, {"HOME": ""}, None),
+        (1000, {}, None),
+    ],
+)
+def test_the_default_place_of_the_book(uid, env, place):
+    assert default_book(uid=uid, env=env) == (place and Path(place))
