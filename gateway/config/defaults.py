@@ -7,9 +7,11 @@ taken it do not repeat the complaint.
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping
-from typing import Any
+from typing import Any, Final
 
 Raw = Mapping[str, Any]
+
+_TABLES: Final = frozenset({"health"})
 
 
 def without(defaults: Raw, wrong: Iterable[tuple[str, ...]]) -> Raw:
@@ -24,11 +26,14 @@ def without(defaults: Raw, wrong: Iterable[tuple[str, ...]]) -> Raw:
 
 
 def merged(defaults: Raw, entry: Raw, keys: Collection[str]) -> Raw:
-    """`entry`, filled in from those `defaults` that it may have (`keys`). Tables inside are filled in likewise."""
+    """`entry`, filled in from those `defaults` that it may have (`keys`). A table inside is filled in likewise.
+
+    A reference, `{ env = "X" }`, is written as a table and is one value: it replaces that of the defaults.
+    """
     if not defaults:
         return entry
     filled = {key: value for key, value in defaults.items() if key in keys}
     for key, value in entry.items():
-        inner = filled.get(key)
+        inner = filled.get(key) if key in _TABLES else None
         filled[key] = {**inner, **value} if isinstance(inner, dict) and isinstance(value, dict) else value
     return filled

@@ -21,6 +21,12 @@ def test_what_was_given_stays_as_it_was():
     assert (defaults, entry) == ({"health": {"rise": 5}}, {"health": {"fall": 1}})
 
 
+def test_a_reference_is_one_value():
+    defaults = {"password": {"env": "X"}}
+    entry = {"password": {"file": "password"}}
+    assert merged(defaults, entry, {"password"}) == entry
+
+
 def test_an_entry_of_the_wrong_shape_is_not_hidden_by_a_default():
     assert merged({"health": {"rise": 5}}, {"health": 1}, {"health"}) == {"health": 1}
 
