@@ -3,19 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from typing import Final
 
 from gateway.config.tables import AdminTable, ForwardDefaults, ForwardEntry, GatewayTable
 from gateway.config.tunnel_tables import HealthTable, InterfaceTunnel, ManagedTunnel
 from gateway.model import (
     AdminSpec,
+    Endpoint,
     ForwardSpec,
     GatewaySpec,
     HealthSettings,
     KeepAlive,
     PortMap,
+    RoutesMode,
     TunnelKind,
     TunnelSpec,
+    VpnSpec,
 )
 
 _RECOVERY_SHARE: Final = 0.8  # of the failing threshold: enough that a value which rests on it does not flap
@@ -51,9 +55,14 @@ def health(table: HealthTable) -> HealthSettings:
     return HealthSettings(**keys | {"probes": None if table.probes is None else tuple(table.probes)})
 
 
-def tunnel(entry: InterfaceTunnel | ManagedTunnel, *, rank: int) -> TunnelSpec:
-    """One `[[tunnel]]`. The device of a managed tunnel bears the tunnel's name."""
-    return TunnelSpec(
+def tunnel(
+    entry: InterfaceTunnel | ManagedTunnel, *, rank: int, vpn: VpnSpec | None = None, dns: Sequence[Endpoint] = ()
+) -> TunnelSpec:
+    """One `[[tunnel]]`; `vpn` and `dns` are what it connects with, and the name servers of its profile.
+
+    The device of a managed tunnel bears the tunnel's name. Name servers of its own win over those of the profile.
+    """
+    spec = TunnelSpec(
         name=entry.name,
         kind=TunnelKind(entry.kind),
         interface=entry.interface if isinstance(entry, InterfaceTunnel) else entry.name,
@@ -63,9 +72,14 @@ def tunnel(entry: InterfaceTunnel | ManagedTunnel, *, rank: int) -> TunnelSpec:
         failback_delay=entry.failback_delay,
         weight=entry.weight,
         slow_start=entry.slow_start,
-        dns=tuple(entry.dns),
+        dns=tuple(entry.dns or dns),
+        vpn=vpn,
+        routes=RoutesMode(entry.routes),
         health=health(entry.health),
     )
+    if isinstance(entry, InterfaceTunnel):
+        return spec
+    return replace(spec, autoconnect=entry.autoconnect, reconnect_after=entry.reconnect_after)
 
 
 def by_rank(tunnels: Iterable[TunnelSpec]) -> tuple[str, ...]:

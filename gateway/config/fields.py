@@ -5,6 +5,7 @@ The parsers are plain functions that know nothing of pydantic; a ValueError of t
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from ipaddress import IPv4Interface, IPv6Interface, ip_interface
 from typing import Annotated, Any, Final, NamedTuple
@@ -13,7 +14,7 @@ from pydantic import Field, GetCoreSchemaHandler, GetJsonSchemaHandler, PlainVal
 from pydantic.json_schema import JsonSchemaValue
 from pydantic_core import CoreSchema, core_schema
 
-from gateway.config import durations, networks, percents, probe_urls
+from gateway.config import durations, networks, percents, probe_urls, wireguard_keys
 from gateway.config.endpoints import (
     PORT_MAX,
     Listen,
@@ -25,6 +26,7 @@ from gateway.config.endpoints import (
     parse_server,
     parse_target,
 )
+from gateway.config.profiles.options import parse_option
 from gateway.config.secrets import FileRef, SecretRef, parse_ref
 from gateway.model import Endpoint, IPAddress, IPNetwork, ListenAddress, ProbeKind, ProbeSpec, TunnelDownAction
 
@@ -222,6 +224,54 @@ OwnAddressField = Annotated[
     IPv4Interface | IPv6Interface,
     PlainValidator(_own_address),
     WithJsonSchema({"type": "string", "examples": ["10.10.30.2/32"]}),
+]
+
+
+# ---------------------------------------------------------------- what VPN clients are told
+
+
+def _line(value: object) -> str:
+    if not isinstance(value, str):
+        raise ValueError("must be text in quotes")  # noqa: TRY004 - gathered by pydantic
+    if not value or not value.isprintable():
+        raise ValueError("must be one line of text, not empty")
+    return value
+
+
+LineField = Annotated[str, PlainValidator(_line), WithJsonSchema({"type": "string", "minLength": 1})]
+
+
+def _words(value: object) -> str:
+    if not isinstance(value, str) or _WORD.fullmatch(value) is None:
+        raise ValueError(
+            'must be names of algorithms, such as "AES-256-GCM" (openvpn) or "aes256-sha256-modp2048" (ipsec)'
+        )
+    return value
+
+
+_WORD: Final = re.compile(r"[A-Za-z0-9_-]+", re.ASCII)
+AlgorithmField = Annotated[
+    str, PlainValidator(_words), WithJsonSchema({"type": "string", "pattern": rf"^{_WORD.pattern}$"})
+]
+
+
+def _option(value: object) -> str:
+    if not isinstance(value, str):
+        raise ValueError("must be text in quotes")  # noqa: TRY004 - gathered by pydantic
+    return parse_option(value)
+
+
+OptionField = Annotated[
+    str, PlainValidator(_option), WithJsonSchema({"type": "string", "examples": ["mssfix 1300", "tls-version-min 1.2"]})
+]
+
+
+def _public_key(value: object) -> str:
+    return wireguard_keys.parse_key(value if isinstance(value, str) else "")
+
+
+PublicKeyField = Annotated[
+    str, PlainValidator(_public_key), WithJsonSchema({"type": "string", "pattern": wireguard_keys.PATTERN})
 ]
 
 

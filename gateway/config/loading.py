@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable
 from dataclasses import replace
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final
 
@@ -25,25 +26,29 @@ from gateway.config.wording import bare, suggestion
 from gateway.errors import ConfigError
 from gateway.model import AdminSpec, Config, GatewaySpec, TunnelKind
 
+RUNNABLE: Final = frozenset({TunnelKind.INTERFACE})
+"""The kinds of tunnel that this version can bring up."""
+
 _ARRAYS: Final = ("tunnel", "forward")
 
 
 def load(
     path: str | os.PathLike[str],
     *,
-    runnable: frozenset[TunnelKind] = frozenset({TunnelKind.INTERFACE}),
+    runnable: frozenset[TunnelKind] = RUNNABLE,
     icmp_possible: Callable[[], bool] = icmp.icmp_possible,
 ) -> Config:
     """Read and check a configuration file. `runnable` are the kinds of tunnel that this process can bring up.
 
-    Raises ConfigError with all problems, in file order. Reads the file, and the secrets that managed tunnels name;
-    where there are icmp:// probes, `icmp_possible` tells whether this process may send them.
+    Raises ConfigError with all problems, in file order. Reads the file, and what managed tunnels name: secrets,
+    certificates, profiles; where there are icmp:// probes, `icmp_possible` tells whether this process may send them.
     """
     file = os.fspath(path)
     text = document.read(file)
     values = document.parse(file, text)
     report = Report(file)
-    source = Source(values, Places(text, values), report, base=Path(file).parent, environ=os.environ)
+    now = datetime.now(tz=UTC)
+    source = Source(values, Places(text, values), report, base=Path(file).parent, environ=os.environ, now=now)
 
     misplaced = _tables(source)
     gateway = _gateway(source)

@@ -1,35 +1,64 @@
-"""What a managed tunnel needs: the keys that must come together. Pure."""
+"""What a managed tunnel needs: the keys that must come together, or must not. Pure."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from typing import Final, assert_never
 
 from gateway.config.networks import DEVICE_MAX
-from gateway.config.rules import Wrong
+from gateway.config.profiles import remotes, wg_quick
+from gateway.config.references import Fetched
+from gateway.config.rules import Wrong, twice
 from gateway.config.tunnel_tables import IpsecTunnel, ManagedTunnel, OpenVpnTunnel, WireguardTunnel
+from gateway.config.vpn import IPSEC_PORT, endpoints
+from gateway.config.wireguard_keys import HOW, is_key, public_key
 from gateway.config.wording import shown
 
 _NEEDED: Final = "this key is needed"
+_IN_THE_PROFILE: Final = "stands in the profile: leave it out here, or leave the profile out"
+
+OPENVPN_PROFILE: Final = ("transport", "ca", "certificate", "key", "tls_auth", "tls_crypt", "verify_name", "ciphers")
+WIREGUARD_PROFILE: Final = ("peer_public_key", "addresses", "allowed_ips", "keepalive")
+"""Keys that a profile replaces: they must not stand beside it."""
 
 
-def needs(entry: ManagedTunnel) -> Iterator[Wrong]:
-    """Keys that are missing, given the others; and keys that contradict one another."""
+def needs(entry: ManagedTunnel, written: Collection[str]) -> Iterator[Wrong]:
+    """Keys that are missing, given the others; and keys that contradict one another.
+
+    `written` are the keys that stand in the entry itself: what it has from the defaults contradicts nothing.
+    """
     if len(entry.name) > DEVICE_MAX:
         yield Wrong("name", shown(entry.name), f"its device bears the same name: at most {DEVICE_MAX} characters")
     match entry:
         case OpenVpnTunnel():
-            yield from _openvpn(entry)
+            yield from twice("servers", endpoints(entry.servers, remotes.PORT))
+            yield from _openvpn(entry, written)
         case IpsecTunnel():
+            yield from twice("servers", endpoints(entry.servers, IPSEC_PORT))
             yield from _ipsec(entry)
         case WireguardTunnel():
-            yield from _wireguard(entry)
+            yield from twice("servers", endpoints(entry.servers, wg_quick.PORT))
+            yield from _wireguard(entry, written)
         case _:
             assert_never(entry)
 
 
-def _openvpn(entry: OpenVpnTunnel) -> Iterator[Wrong]:
+def fits(fetched: Fetched, peer_public_key: str | None) -> Iterator[Wrong]:
+    """What was fetched, and cannot be what its key is for. Nothing of it is shown."""
+    password = fetched.get("password")
+    if password is not None and not password.reveal().isprintable():
+        yield Wrong("password", None, "must be one line, without control characters")
+    private = fetched.get("private_key")
+    for key, secret in (("private_key", private), ("preshared_key", fetched.get("preshared_key"))):
+        if secret is not None and not is_key(secret.reveal()):
+            yield Wrong(key, None, f"must be {HOW}")
+    if private is not None and is_key(private.reveal()) and public_key(private.reveal()) == peer_public_key:
+        yield Wrong("peer_public_key", None, "is the client's own, made of private_key: the peer's is needed")
+
+
+def _openvpn(entry: OpenVpnTunnel, written: Collection[str]) -> Iterator[Wrong]:
     if entry.profile is not None:
+        yield from (Wrong(key, None, _IN_THE_PROFILE) for key in OPENVPN_PROFILE if key in written)
         return
     for key in ("servers", "ca"):
         if getattr(entry, key) is None:
@@ -58,8 +87,9 @@ def _ipsec(entry: IpsecTunnel) -> Iterator[Wrong]:
         yield Wrong("ca", None, f"{_NEEDED}: the server proves itself by a certificate")
 
 
-def _wireguard(entry: WireguardTunnel) -> Iterator[Wrong]:
+def _wireguard(entry: WireguardTunnel, written: Collection[str]) -> Iterator[Wrong]:
     if entry.profile is not None:
+        yield from (Wrong(key, None, _IN_THE_PROFILE) for key in WIREGUARD_PROFILE if key in written)
         return
     for key in ("servers", "private_key", "peer_public_key", "addresses"):
         if getattr(entry, key) is None:

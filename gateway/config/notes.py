@@ -10,12 +10,12 @@ from collections.abc import Iterator
 from typing import Final
 
 from gateway.config.endpoints import is_name
-from gateway.model import Config, TunnelSpec
+from gateway.model import Config, RoutesMode, TunnelSpec
 
 _LOOPBACK: Final = "lo"
 _NO_ROUTES: Final = (
-    "routes are left to whoever brings the tunnels up: without rules for each tunnel, the kernel answers late packets "
-    "of closed sessions by the default route (docs/configuration.md, Routes)"
+    "routes are left to whoever brings the tunnels up{whose}: without rules for each tunnel, the kernel answers late "
+    "packets of closed sessions by the default route (docs/configuration.md, Routes)"
 )
 
 
@@ -23,8 +23,10 @@ def notes(config: Config) -> Iterator[str]:
     """All notes, the warnings first."""
     yield from config.warnings
     yield from _names(config)
-    if any(tunnel.interface != _LOOPBACK for tunnel in config.tunnels):
-        yield _NO_ROUTES
+    left = [tunnel for tunnel in config.tunnels if tunnel.routes is RoutesMode.NONE and tunnel.interface != _LOOPBACK]
+    if left:
+        whose = "" if len(left) == len(config.tunnels) else f" ({_listed(left)})"
+        yield _NO_ROUTES.format(whose=whose)
 
 
 def _names(config: Config) -> Iterator[str]:

@@ -15,6 +15,7 @@ from rich.text import Text
 from gateway.config import durations
 from gateway.config.endpoints import Listen, Target
 from gateway.config.notes import notes
+from gateway.config.vpn_plan import VpnRow, vpn_row
 from gateway.model import Config, Failback, ForwardSpec, PortMap, TunnelDownAction, TunnelSpec
 
 
@@ -30,6 +31,7 @@ class TunnelRow:
     mss: str
     failback_delay: str
     weight: str
+    routes: str
     probes: str
 
 
@@ -53,14 +55,17 @@ class Plan:
     """Everything `gateway check` shows. `notes` are for the operator, the warnings of the file among them."""
 
     tunnels: tuple[TunnelRow, ...]
+    vpns: tuple[VpnRow, ...]
     forwards: tuple[ForwardRow, ...]
     notes: tuple[str, ...]
 
 
 def plan(config: Config) -> Plan:
     """The plan of a valid configuration: tunnels in the order in which they are tried, forwards in file order."""
+    tunnels = sorted(config.tunnels, key=lambda spec: spec.rank)
     return Plan(
-        tunnels=tuple(_tunnel(spec) for spec in sorted(config.tunnels, key=lambda spec: spec.rank)),
+        tunnels=tuple(map(_tunnel, tunnels)),
+        vpns=tuple(filter(None, map(vpn_row, tunnels))),
         forwards=tuple(map(_forward, config.forwards)),
         notes=tuple(notes(config)),
     )
@@ -69,9 +74,19 @@ def plan(config: Config) -> Plan:
 def render(config: Config) -> RenderableType:
     """The plan as tables, with the notes below."""
     made = plan(config)
-    tunnels = Table(title="Tunnels", title_justify="left")
-    for header in ("#", "tunnel", "kind", "interface", "source address", "MSS", "failback delay", "weight", "probes"):
-        tunnels.add_column(header, overflow="fold")
+    tunnels = _table(
+        "Tunnels",
+        "#",
+        "tunnel",
+        "kind",
+        "interface",
+        "source address",
+        "MSS",
+        "failback delay",
+        "weight",
+        "routes",
+        "probes",
+    )
     for tunnel in made.tunnels:
         tunnels.add_row(
             str(tunnel.position),
@@ -82,11 +97,15 @@ def render(config: Config) -> RenderableType:
             tunnel.mss,
             tunnel.failback_delay,
             tunnel.weight,
+            tunnel.routes,
             tunnel.probes,
         )
-    forwards = Table(title="Forwards", title_justify="left")
-    for header in ("forward", "listen", "target", "tunnels", "policy", "tunnel down", "none up", "clients", "limit"):
-        forwards.add_column(header, overflow="fold")
+    vpns = _table("VPN clients", "tunnel", "servers, in order", "how", "logs in with", "server's proof", "connects")
+    for vpn in made.vpns:
+        vpns.add_row(*map(Text, (vpn.name, vpn.servers, vpn.how, vpn.login, vpn.trust, vpn.connects)))
+    forwards = _table(
+        "Forwards", "forward", "listen", "target", "tunnels", "policy", "tunnel down", "none up", "clients", "limit"
+    )
     for forward in made.forwards:
         forwards.add_row(  # Text: brackets of IPv6 addresses are not markup
             Text(forward.name),
@@ -99,7 +118,15 @@ def render(config: Config) -> RenderableType:
             Text(forward.allow),
             str(forward.max_connections),
         )
-    return Group(tunnels, forwards, *(Text(f"note: {note}") for note in made.notes))
+    managed = (vpns,) if made.vpns else ()
+    return Group(tunnels, *managed, forwards, *(Text(f"note: {note}") for note in made.notes))
+
+
+def _table(title: str, *headers: str) -> Table:
+    table = Table(title=title, title_justify="left")
+    for header in headers:
+        table.add_column(header, overflow="fold")
+    return table
 
 
 def _tunnel(spec: TunnelSpec) -> TunnelRow:
@@ -112,6 +139,7 @@ def _tunnel(spec: TunnelSpec) -> TunnelRow:
         mss="kernel's choice" if spec.mss is None else str(spec.mss),
         failback_delay=durations.render(spec.failback_delay),
         weight=f"{spec.weight}, in {durations.render(spec.slow_start)}" if spec.slow_start else str(spec.weight),
+        routes=spec.routes,
         probes=_probes(spec),
     )
 

@@ -83,22 +83,17 @@ def exposed(ref: SecretRef, *, base: Path) -> str | None:
 def read(path: str, *, base: Path) -> str:
     """The text of a file that the configuration names. Raises ValueError that says why it cannot be had."""
     try:
-        return (base / path).read_text(encoding="utf-8")
+        return read_bytes(path, base=base).decode()
     except UnicodeDecodeError:
         # `from None`: the original error carries the bytes, and thereby the secret
         raise ValueError(f"the file {shown(path)} is not UTF-8 text") from None
+
+
+def read_bytes(path: str, *, base: Path) -> bytes:
+    """The content of a file that the configuration names. Raises ValueError that says why it cannot be had."""
+    try:
+        return (base / path).read_bytes()
     except OSError as error:
         raise ValueError(f"cannot read the file {shown(path)}: {error.strerror}") from error
     except ValueError as error:  # a NUL in the path
-        raise ValueError("the path of the file is not a path") from error
-
-
-def present(path: str, *, base: Path) -> None:
-    """Raises ValueError unless the file can be read; its content (binary, perhaps) stays unread."""
-    try:
-        with (base / path).open("rb"):
-            pass
-    except OSError as error:
-        raise ValueError(f"cannot read the file {shown(path)}: {error.strerror}") from error
-    except ValueError as error:
         raise ValueError("the path of the file is not a path") from error

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 from typing import Any, Generic, NamedTuple, TypeVar
 
@@ -49,13 +50,17 @@ def _first(paths: frozenset[tuple[str, ...]]) -> frozenset[str]:
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """`document` is the file's plain values. Secrets are looked for in `environ` and in files beside `base`."""
+    """`document` is the file's plain values. Secrets are looked for in `environ` and in files beside `base`.
+
+    Certificates are judged at the moment `now`.
+    """
 
     document: Mapping[str, Any]
     places: Places
     report: Report
     base: Path
     environ: Mapping[str, str]
+    now: datetime
 
     def checked(self, model: type[Model], raw: object, place: Place) -> Checked[Model]:
         """Validate one table; everything wrong in it goes to the report."""

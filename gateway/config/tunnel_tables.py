@@ -11,15 +11,19 @@ from pydantic import Field
 
 from gateway.config.fields import (
     AddressField,
+    AlgorithmField,
     BinaryField,
     DeviceField,
     Duration,
+    LineField,
     NameServerField,
     NetworkField,
+    OptionField,
     OwnAddressField,
     PathField,
     Percent,
     ProbeField,
+    PublicKeyField,
     SecretField,
     ServerField,
     TextField,
@@ -36,6 +40,9 @@ MSS_MOST: Final = 65_495
 MTU_LEAST: Final = 576
 MTU_MOST: Final = 65_535
 WEIGHT_MOST: Final = 256
+
+ROUTES: Final = "managed: the gateway keeps the tunnel's routes and rules; none: whoever brings the tunnel up does."
+ACCEPT_DNS: Final = "Take the name servers that a profile lists for dns. What a server pushes is never taken."
 
 
 class HealthTable(Table):
@@ -104,18 +111,30 @@ class TunnelCommon(Table):
     health: HealthTable = Field(default=HealthTable(), description="How evidence about the tunnel is weighed.")
 
 
-class VpnKeys(TunnelCommon):
+class ManagedKeys(TunnelCommon):
+    """Keys of the kinds that a VPN client of ours brings up."""
+
+    autoconnect: bool = Field(
+        default=_TUNNEL.autoconnect, description="Connect at start. False waits for `gateway connect`."
+    )
+    reconnect_after: Annotated[float, Duration(least=1)] = duration(
+        _TUNNEL.reconnect_after,
+        "DOWN for so long while its client says it is connected: it connects anew, to the next server.",
+    )
+    routes: Literal["managed", "none"] = Field(default="managed", description=ROUTES)
+    mtu: int | None = Field(default=None, ge=MTU_LEAST, le=MTU_MOST, description="MTU of the tunnel's device, bytes.")
+
+
+class VpnKeys(ManagedKeys):
     """Keys of the kinds that log in to a server."""
 
-    username: str | None = Field(default=None, min_length=1, description="Account name.")
+    username: LineField | None = Field(default=None, description="Account name.")
     password: SecretField | None = Field(default=None, description="Its password.")
     ca: TextField | None = Field(
         default=None, description="Certificate of the authority that signed the server's, PEM."
     )
     certificate: TextField | None = Field(default=None, description="The client's certificate, PEM.")
-    key: SecretField | None = Field(default=None, description="The client's private key, PEM.")
-    autoconnect: bool = Field(default=True, description="Connect at start. False waits for `gateway connect`.")
-    mtu: int | None = Field(default=None, ge=MTU_LEAST, le=MTU_MOST, description="MTU of the tunnel's device, bytes.")
+    key: SecretField | None = Field(default=None, description="The client's private key, PEM, not encrypted.")
 
 
 class OpenVpnKeys(VpnKeys):
@@ -124,11 +143,21 @@ class OpenVpnKeys(VpnKeys):
     transport: Literal["udp", "tcp"] = Field(default="udp", description="What carries the tunnel.")
     tls_auth: SecretField | None = Field(default=None, description="The static key of --tls-auth.")
     tls_crypt: SecretField | None = Field(default=None, description="The static key of --tls-crypt.")
-    verify_name: str | None = Field(default=None, min_length=1, description="Name the server's certificate must have.")
-    ciphers: list[str] | None = Field(default=None, min_length=1, description="Data ciphers to offer, best first.")
+    verify_name: LineField | None = Field(default=None, description="Name the server's certificate must have.")
+    ciphers: list[AlgorithmField] | None = Field(
+        default=None,
+        min_length=1,
+        description="Data ciphers to offer, best first. Left out: OpenVPN's, and AES-256-CBC.",
+    )
     allow_compression: Literal["no", "asym", "yes"] = Field(
         default="asym", description="asym reads compressed packets and sends none: servers that push it work safely."
     )
+    options: list[OptionField] | None = Field(
+        default=None,
+        min_length=1,
+        description="Further options of the client, a line each, from a list of harmless ones.",
+    )
+    accept_dns: bool = Field(default=False, description=ACCEPT_DNS)
 
 
 class IpsecKeys(VpnKeys):
@@ -138,32 +167,38 @@ class IpsecKeys(VpnKeys):
     pkcs12: BinaryField | None = Field(default=None, description="Certificate and key in one PKCS#12 file.")
     pkcs12_password: SecretField | None = Field(default=None, description="The password of that file.")
     esp: Literal["auto", "kernel", "userspace"] = Field(default="auto", description="Who encrypts the packets.")
-    remote_id: str | None = Field(default=None, min_length=1, description="Identity the server must show.")
-    local_id: str | None = Field(default=None, min_length=1, description="Identity the client shows.")
-    eap_identity: str | None = Field(default=None, min_length=1, description="EAP identity, where it is not username.")
-    proposals: list[str] | None = Field(default=None, min_length=1, description="IKE proposals to offer, best first.")
+    remote_id: LineField | None = Field(
+        default=None, description="Identity the server must show. Left out: the host that is connected to."
+    )
+    local_id: LineField | None = Field(default=None, description="Identity the client shows.")
+    eap_identity: LineField | None = Field(default=None, description="EAP identity, where it is not username.")
+    proposals: list[AlgorithmField] | None = Field(
+        default=None, min_length=1, description="IKE proposals to offer, best first. Left out: strongSwan's."
+    )
     remote_networks: list[NetworkField] | None = Field(
-        default=None, min_length=1, description="Networks behind the server. Left out: whatever the server allows."
+        default=None, min_length=1, description="Networks behind the server. Left out: what the forwards need."
     )
 
 
-class WireguardKeys(TunnelCommon):
+class WireguardKeys(ManagedKeys):
     """Keys of WireGuard that may also stand in `[defaults.tunnel]`."""
 
-    autoconnect: bool = Field(default=True, description="Connect at start. False waits for `gateway connect`.")
-    mtu: int | None = Field(default=None, ge=MTU_LEAST, le=MTU_MOST, description="MTU of the tunnel's device, bytes.")
     private_key: SecretField | None = Field(default=None, description="The client's private key, base64.")
-    peer_public_key: str | None = Field(
-        default=None, pattern=r"^[A-Za-z0-9+/]{43}=$", description="The server's public key, base64."
+    peer_public_key: PublicKeyField | None = Field(default=None, description="The server's public key, base64.")
+    preshared_key: SecretField | None = Field(default=None, description="A secret shared with the peer, base64.")
+    allowed_ips: list[NetworkField] | None = Field(
+        default=None, min_length=1, description="Networks behind the peer. Left out: everything."
     )
-    allowed_ips: list[NetworkField] | None = Field(default=None, min_length=1, description="Networks behind the peer.")
     keepalive: Annotated[float, Duration(least=0, most=65_535, whole=True)] = duration(
         0, "Time between keepalives to the peer; 0s for none. 25s keeps a NAT's mapping alive."
     )
+    accept_dns: bool = Field(default=False, description=ACCEPT_DNS)
 
 
 class TunnelDefaults(OpenVpnKeys, IpsecKeys, WireguardKeys):
     """What tunnels may leave out. A key is filled in where the tunnel's kind has it."""
+
+    routes: Literal["managed", "none"] | None = Field(default=None, description=ROUTES)  # type: ignore[assignment]
 
 
 class TunnelEntry(Table):
@@ -185,6 +220,7 @@ class InterfaceTunnel(TunnelEntry, TunnelCommon):
 
     kind: Literal["interface"] = Field(description="Something else brings the tunnel up.")
     interface: DeviceField = Field(description="Name of the network interface. It need not exist yet.")
+    routes: Literal["managed", "none"] = Field(default="none", description=ROUTES)
 
 
 class OpenVpnTunnel(TunnelEntry, OpenVpnKeys):
@@ -205,7 +241,7 @@ class IpsecTunnel(TunnelEntry, IpsecKeys):
 class WireguardTunnel(TunnelEntry, WireguardKeys):
     """A WireGuard tunnel."""
 
-    kind: Literal["wireguard"] = Field(description="The kernel's WireGuard.")
+    kind: Literal["wireguard"] = Field(description="WireGuard: the kernel's, or wireguard-go.")
     servers: list[ServerField] | None = Field(default=None, min_length=1, description="Endpoints of the peer.")
     addresses: list[OwnAddressField] | None = Field(default=None, min_length=1, description="The client's addresses.")
     profile: PathField | None = Field(default=None, description="A wg-quick file, instead of single keys.")

@@ -6,7 +6,8 @@ from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
-from gateway.config import build, health_rules, managed, references
+from gateway.config import build, clients, health_rules
+from gateway.config.clients import Client
 from gateway.config.defaults import Raw, merged, without
 from gateway.config.places import Place
 from gateway.config.rules import Wrong, repeated, twice, where
@@ -38,11 +39,11 @@ def tunnels(source: Source, runnable: frozenset[TunnelKind], icmp_possible: Call
     """All tunnels of the file; what is wrong in them goes to the report. `icmp_possible` is asked only where needed."""
     defaults = source.table("defaults.tunnel", TunnelDefaults)
     place = source.places.table("defaults.tunnel")
-    references.follow(source, defaults.value, defaults.raw, place)
+    inherited = clients.inherited(source, defaults.value, defaults.raw, place)
     _judge(source, place, defaults.value, defaults.raw, defaults.wrong, icmp_possible)
 
     entries = source.array("tunnel")
-    valid: list[InterfaceTunnel | ManagedTunnel] = []
+    valid: list[tuple[InterfaceTunnel | ManagedTunnel, Client]] = []
     for place, raw in entries:
         model = _model(source, raw, place, runnable)
         if model is None:
@@ -56,17 +57,20 @@ def tunnels(source: Source, runnable: frozenset[TunnelKind], icmp_possible: Call
         _judge(source, place, entry or _rest(without(filled, checked.wrong)), raw, checked.wrong, icmp_possible)
         if entry is None:
             continue
-        valid.append(entry)
-        if not isinstance(entry, InterfaceTunnel):
-            source.broken(place, managed.needs(entry))
-            references.follow(source, entry, raw, place)
+        if isinstance(entry, InterfaceTunnel):
+            valid.append((entry, Client(None)))
+        else:
+            valid.append((entry, clients.client(source, entry, raw, inherited, place)))
 
     names = list(_texts(entries, "name"))
     for place, wrong in _repeated(entries, names):
         source.broken(place, (wrong,))
-    ranks = build.ranks([entry.priority for entry in valid])
+    ranks = build.ranks([entry.priority for entry, _ in valid])
     return Tunnels(
-        specs=tuple(build.tunnel(entry, rank=rank) for entry, rank in zip(valid, ranks, strict=True)),
+        specs=tuple(
+            build.tunnel(entry, rank=rank, vpn=client.vpn, dns=client.dns)
+            for (entry, client), rank in zip(valid, ranks, strict=True)
+        ),
         names=tuple(name for _, name in names),
     )
 
@@ -117,9 +121,14 @@ def _judge(
 
 def _repeated(entries: list[tuple[Place, Any]], names: list[tuple[Place, str]]) -> Iterator[tuple[Place, Wrong]]:
     yield from repeated(names, "name", lambda before: f"names are unique, and {where(before)} has this one")
-    yield from repeated(
-        _texts(entries, "interface"), "interface", lambda before: f"{where(before)} is on this interface already"
-    )
+    others = list(_texts(entries, "interface"))
+    yield from repeated(others, "interface", lambda before: f"{where(before)} is on this interface already")
+    devices = {device: place for place, device in reversed(others)}
+    for place, raw in entries:
+        name = raw.get("name") if isinstance(raw, Mapping) and raw.get("kind") != TunnelKind.INTERFACE else None
+        if isinstance(name, str) and name in devices:
+            why = f"its device bears the same name, and {where(devices[name])} is on that one"
+            yield place, Wrong("name", shown(name), why)
 
 
 def _texts(entries: list[tuple[Place, Any]], key: str) -> Iterator[tuple[Place, str]]:

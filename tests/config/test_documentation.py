@@ -13,7 +13,16 @@ from gateway.config import schema
 REPOSITORY = Path(__file__).parent.parent.parent
 PAGE = (REPOSITORY / "docs/configuration.md").read_text()
 REFERENCE = (REPOSITORY / "config/examples/full-reference.toml").read_text()
-TABLES = ("GatewayTable", "AdminTable", "HealthTable", "InterfaceTunnel", "ForwardEntry")
+TABLES = (
+    "GatewayTable",
+    "AdminTable",
+    "HealthTable",
+    "InterfaceTunnel",
+    "OpenVpnTunnel",
+    "IpsecTunnel",
+    "WireguardTunnel",
+    "ForwardEntry",
+)
 
 DEFINITIONS: dict[str, dict[str, Any]] = schema()["$defs"]
 KEYS = [(table, key) for table in TABLES for key in DEFINITIONS[table]["properties"] if key != "health"]

@@ -4,20 +4,21 @@ import pytest
 
 from gateway.config import managed
 from gateway.config.tunnel_tables import TUNNEL_MODELS, InterfaceTunnel
-from gateway.model import TunnelKind
+from gateway.model import Secret, TunnelKind
 
 OPENVPN = {"name": "a", "kind": "openvpn", "servers": ["198.51.100.7"], "ca": {"file": "ca.crt"}}
 IPSEC = {"name": "a", "kind": "ipsec", "servers": ["198.51.100.7"], "ca": {"file": "ca.crt"}}
 WIREGUARD = {"name": "a", "kind": "wireguard", "servers": ["198.51.100.7:51820"]}
+PRIVATE, PUBLIC = "GJw/Ou0Yxn53xHwG6VIaE0q3y4DnM5KhXBj3g9pRDV4=", "HO/c3LvexLA4fGXETfvc/4q38MHUgdCsG9Bwa/5Pj3g="
 LOGIN = {"username": "myuser", "password": {"env": "X"}}
 CERTIFICATE = {"certificate": {"file": "c.pem"}, "key": {"file": "k.pem"}}
-KEYS = {"private_key": {"env": "X"}, "peer_public_key": "A" * 43 + "=", "addresses": ["10.10.30.2/32"]}
+KEYS: dict[str, object] = {"private_key": {"env": "X"}, "peer_public_key": PUBLIC, "addresses": ["10.10.30.2/32"]}
 
 
-def wrong(raw: dict[str, object]) -> list[str]:
-    entry = TUNNEL_MODELS[TunnelKind(str(raw["kind"]))].model_validate(raw)
+def wrong(raw: dict[str, object], **defaults: object) -> list[str]:
+    entry = TUNNEL_MODELS[TunnelKind(str(raw["kind"]))].model_validate({**defaults, **raw})
     assert not isinstance(entry, InterfaceTunnel)
-    return [trouble.key for trouble in managed.needs(entry)]
+    return [trouble.key for trouble in managed.needs(entry, raw)]
 
 
 @pytest.mark.parametrize(
@@ -41,8 +42,40 @@ def wrong(raw: dict[str, object]) -> list[str]:
         (WIREGUARD | KEYS, []),
         (WIREGUARD, ["private_key", "peer_public_key", "addresses"]),
         ({"name": "a", "kind": "wireguard", "profile": "wg0.conf"}, []),
+        ({"name": "a", "kind": "wireguard", "profile": "wg0.conf", "private_key": {"env": "X"}}, []),
+        ({"name": "a", "kind": "wireguard", "profile": "wg0.conf"} | KEYS, ["peer_public_key", "addresses"]),
+        ({"name": "a", "kind": "openvpn", "profile": "client.ovpn", "servers": ["198.51.100.7"]} | LOGIN, []),
+        ({"name": "a", "kind": "openvpn", "profile": "client.ovpn"} | CERTIFICATE, ["certificate", "key"]),
+        (OPENVPN | LOGIN | {"servers": ["198.51.100.7", "198.51.100.7:1194"]}, ["servers"]),
+        (IPSEC | LOGIN | {"servers": ["198.51.100.7:500", "198.51.100.7"]}, ["servers"]),
+        (WIREGUARD | KEYS | {"servers": ["198.51.100.7:51820", "198.51.100.7"]}, ["servers"]),
         (OPENVPN | LOGIN | {"name": "longer-than-15-b"}, ["name"]),
     ],
 )
 def test_keys_that_must_come_together(raw, keys):
     assert wrong(raw) == keys
+
+
+def test_the_defaults_contradict_no_profile():
+    profile = {"name": "a", "kind": "openvpn", "profile": "client.ovpn"}
+    assert wrong(profile, ca={"file": "ca.crt"}, transport="tcp", ciphers=["AES-256-CBC"]) == []
+    profile = {"name": "a", "kind": "wireguard", "profile": "wg0.conf"}
+    assert wrong(profile, keepalive="25s", allowed_ips=["10.0.0.0/8"]) == []
+
+
+@pytest.mark.parametrize(
+    ("fetched", "public", "keys"),
+    [
+        ({}, None, []),
+        ({"password": "correct horse é"}, None, []),
+        ({"password": "hunter2\nhunter3"}, None, ["password"]),
+        ({"private_key": PRIVATE, "preshared_key": PRIVATE}, None, []),
+        ({"private_key": "hunter2", "preshared_key": "hunter3"}, PUBLIC, ["private_key", "preshared_key"]),
+        ({"private_key": PRIVATE}, PUBLIC, ["peer_public_key"]),
+        ({"private_key": PRIVATE}, PRIVATE, []),
+    ],
+)
+def test_what_was_fetched_is_what_its_key_is_for(fetched, public, keys):
+    found = list(managed.fits({key: Secret(text) for key, text in fetched.items()}, public))
+    assert [one.key for one in found] == keys
+    assert "hunter" not in str(found)

@@ -6,7 +6,8 @@ import pytest
 
 from gateway.config import load
 from gateway.errors import ConfigError
-from gateway.model import Config, TunnelKind
+from gateway.model import Config, OpenVpnSpec, Secret, TunnelKind
+from tests.config.pki import identity
 
 FORWARD = '[[forward]]\nname = "hello"\nlisten = "33000"\ntarget = "192.168.100.30:8080"\n'
 
@@ -23,7 +24,7 @@ ca       = { file = "ca.crt" }
 
 @pytest.fixture
 def config(tmp_path, monkeypatch):
-    (tmp_path / "ca.crt").write_text("-----BEGIN CERTIFICATE-----\n")
+    (tmp_path / "ca.crt").write_text(identity("ca").pem)
     monkeypatch.setenv("GATEWAY_TEST_PASSWORD", "hunter2")
 
     def read(tunnels: str) -> Config:
@@ -34,41 +35,13 @@ def config(tmp_path, monkeypatch):
     return read
 
 
-def test_each_kind_of_the_design(config, tmp_path):
-    (tmp_path / "wg0.conf").write_text("[Interface]\n")
-    (tmp_path / "client.p12").write_bytes(b"\x30\xff")
-    (tmp_path / "client.p12").chmod(0o600)
-    loaded = config(
-        OPENVPN
-        + """
-        [[tunnel]]
-        name     = "zone-b"
-        kind     = "ipsec"
-        servers  = ["18.188.145.101"]
-        auth     = "mschapv2"
-        username = "myuser"
-        password = { env = "GATEWAY_TEST_PASSWORD" }
-        ca       = { file = "ca.crt" }
-        esp      = "auto"
-        [[tunnel]]
-        name     = "zone-e"
-        kind     = "ipsec"
-        servers  = ["18.188.145.101:500"]
-        auth     = "tls"
-        pkcs12   = { file = "client.p12" }
-        pkcs12_password = { env = "GATEWAY_TEST_PASSWORD" }
-        [[tunnel]]
-        name     = "zone-d"
-        kind     = "wireguard"
-        profile  = "wg0.conf"
-        """
-    )
-    assert [(tunnel.name, tunnel.kind, tunnel.interface) for tunnel in loaded.tunnels] == [
-        ("zone-c", TunnelKind.OPENVPN, "zone-c"),
-        ("zone-b", TunnelKind.IPSEC, "zone-b"),
-        ("zone-e", TunnelKind.IPSEC, "zone-e"),
-        ("zone-d", TunnelKind.WIREGUARD, "zone-d"),
-    ]
+def test_what_is_fetched_is_kept(config, monkeypatch):
+    loaded = config(OPENVPN)
+    monkeypatch.setenv("GATEWAY_TEST_PASSWORD", "hunter3")
+    (tunnel,) = loaded.tunnels
+    assert isinstance(tunnel.vpn, OpenVpnSpec)
+    assert tunnel.vpn.password == Secret("hunter2")
+    assert tunnel.vpn.ca == identity("ca").pem
     assert loaded.warnings == ()  # a certificate that everybody can read is no secret
 
 
@@ -98,7 +71,8 @@ def test_a_secret_among_the_defaults_is_followed_once(config, monkeypatch):
     password = 'password = { env = "GATEWAY_TEST_PASSWORD" }\n'
     tunnels = OPENVPN.replace(password, "")
     both = f"[defaults.tunnel]\n{password}{tunnels}{tunnels.replace('zone-c', 'zone-d')}"
-    assert [tunnel.name for tunnel in config(both).tunnels] == ["zone-c", "zone-d"]
+    specs = [tunnel.vpn for tunnel in config(both).tunnels]
+    assert [spec.password for spec in specs if isinstance(spec, OpenVpnSpec)] == [Secret("hunter2")] * 2
     monkeypatch.delenv("GATEWAY_TEST_PASSWORD")
     with pytest.raises(ConfigError) as caught:
         config(both)

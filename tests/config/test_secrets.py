@@ -92,8 +92,10 @@ def test_a_literal_is_exposed_and_the_environment_is_not(tmp_path):
     assert secrets.exposed(EnvRef("X"), base=tmp_path) is None
 
 
-def test_a_binary_file_must_only_be_there(tmp_path):
+def test_a_binary_file(tmp_path):
     (tmp_path / "client.p12").write_bytes(b"\x30\xff")
-    secrets.present("client.p12", base=tmp_path)
-    with pytest.raises(ValueError, match=r'cannot read the file "other\.p12"'):
-        secrets.present("other.p12", base=tmp_path)
+    assert secrets.read_bytes("client.p12", base=tmp_path) == b"\x30\xff"
+    with pytest.raises(ValueError, match=r'cannot read the file "other\.p12": No such file or directory'):
+        secrets.read_bytes("other.p12", base=tmp_path)
+    with pytest.raises(ValueError, match="the path of the file is not a path"):
+        secrets.read_bytes("a\0b", base=tmp_path)
