@@ -18,7 +18,6 @@ from gateway.policy.evidence import Doubted, Evidence, Heard, LargeLost
 _EVERY: Final = 1.0  # seconds between looks at each tunnel
 _DIAL_PATIENCE: Final = 1.0  # a dial unanswered for so long is suspect: it has sent its second SYN
 _LARGE_PATIENCE: Final = 1.0  # large segments that are lost are believed when a second look, so much later, agrees
-_FRESH: Final = 2.0  # a sign of life that is younger says that it is not the tunnel as a whole
 
 
 @dataclass(slots=True)
@@ -30,7 +29,6 @@ class _Memory:
     unanswered: set[Endpoint] = field(default_factory=set)  # in an episode that has been posted
     unacknowledged: set[Endpoint] = field(default_factory=set)
     large_since: float | None = None  # the first look of those in a row that saw large segments lost
-    large_posted: int | None = None  # the smallest size that was posted of this episode
 
 
 class TrafficWatch:
@@ -104,16 +102,15 @@ class TrafficWatch:
             posted.update(suspects)
 
     def _measure(self, tunnel: str, vitals: Vitals, memory: _Memory, now: float) -> None:
-        """Post that large segments are lost, where that lasts, and small ones are heard of."""
+        """Post that large segments are lost, at each look for as long as they are.
+
+        Whether the tunnel lives meanwhile is for others to say: a lone upload hears nothing, and probes pass.
+        """
         size = vitals.large_lost
         if size is None:
-            memory.large_since = memory.large_posted = None
+            memory.large_since = None
             return
         if memory.large_since is None:
             memory.large_since = now
-        alive_at = max((*vitals.heard.values(), *vitals.dialled.values()), default=float("-inf"))
-        if now - memory.large_since < _LARGE_PATIENCE or now - alive_at > _FRESH:
-            return
-        if memory.large_posted is None or size < memory.large_posted:
-            memory.large_posted = size
+        if now - memory.large_since >= _LARGE_PATIENCE:
             self._post(LargeLost(tunnel=tunnel, at=now, mss=size))

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import replace
-from typing import TypeVar, assert_never
+from typing import Final, TypeVar, assert_never
 
 from gateway.model import AdminState, Doubt, Endpoint, Health, HealthSettings, LinkFacts, ProbeOutcome, ProbeSpec
 from gateway.policy import check, failback, pulse, quality, stall
@@ -39,6 +39,10 @@ _K = TypeVar("_K")
 _V = TypeVar("_V")
 
 
+_FRESH: Final = 2.0
+"""Seconds: a sign of life that is younger says that a tunnel in which large segments vanish is not dead as a whole."""
+
+
 def weigh(state: State, evidence: Evidence, now: float) -> State:  # noqa: C901, PLR0911, PLR0912 - a table
     """`state` with `evidence` taken in. Tunnels and forwards that are not configured are ignored."""
     match evidence:
@@ -64,8 +68,8 @@ def weigh(state: State, evidence: Evidence, now: float) -> State:  # noqa: C901,
             return _with(state, name, lambda tunnel: _heard(tunnel, known, at))
         case Doubted(tunnel=name, doubt=doubt, since=since):
             return _with(state, name, lambda tunnel: _doubted(tunnel, doubt, since))
-        case LargeLost(tunnel=name, mss=mss):
-            return _with(state, name, lambda tunnel: replace(tunnel, clamp=clamped(tunnel.clamp, mss)))
+        case LargeLost(tunnel=name, mss=mss, at=at):
+            return _with(state, name, lambda tunnel: _large_lost(tunnel, mss, at))
         case Verdict(tunnel=name, cause=cause):
             return _with(state, name, lambda tunnel: replace(tunnel, verdict=cause))
         case Intent(tunnel=name, admin=admin, until=until):
@@ -139,6 +143,14 @@ def _probed(tunnel: TunnelState, probe: Probed) -> TunnelState:
     if one.health is Health.DOWN and _lately(tunnel, probe.sent_at):
         return tunnel
     return replace(tunnel, pulse=pulse.unanswered(tunnel.pulse, probe.sent_at))
+
+
+def _large_lost(tunnel: TunnelState, mss: int, at: float) -> TunnelState:
+    """In a dead tunnel everything is lost, and not only the large."""
+    alive_at = tunnel.pulse.alive_at
+    if alive_at is None or at - alive_at > _FRESH:
+        return tunnel
+    return replace(tunnel, clamp=clamped(tunnel.clamp, mss))
 
 
 def _lately(tunnel: TunnelState, at: float) -> bool:

@@ -8,7 +8,6 @@ import hashlib
 import pytest
 
 from tests.e2e.failover import LOOPBACK, forward, sealed_gateway, zone
-from tests.e2e.reading import reading
 from tests.e2e.verbs import explain, status, verb
 from tests.lab import client
 from tests.lab.topology import Site
@@ -38,7 +37,7 @@ async def test_sessions_after_the_detection_are_clamped_and_work(lab, tmp_path):
     async with sealed_gateway(lab, tmp_path, forward("hello", 33000), tunnel="") as gateway:
         assert await _upload(lab, 33000, _SEEN) == _DIGEST
         with lab.faults.mtu(Site.A, 1300):
-            async with reading(lab.cloud, 33000), asyncio.TaskGroup() as group:
+            async with asyncio.TaskGroup() as group:  # it is alone: nothing else passes but probes
                 hanging = group.create_task(_upload(lab, 33000, 2 * _SEEN))
                 clamp = await gateway.metric(
                     "gateway_tunnel_mss_clamp", lambda value: value > 0, tunnel=_A, within=_SEEN

@@ -64,9 +64,20 @@ def test_what_the_kernel_says_is_kept_and_the_first_look_starts_the_clock():
     assert later.lost is state.lost, "no route has changed"
 
 
+@pytest.mark.parametrize(("heard", "clamp"), [(None, None), (7.9, None), (8.0, 1200), (10.0, 1200)])
+def test_large_segments_vanish_only_in_a_tunnel_that_lives(heard: float | None, clamp: int | None):
+    """In a dead one everything does."""
+    signs = () if heard is None else (Heard(tunnel="a", target=None, at=heard),)
+    state = weighed(
+        KernelSeen(snapshot=KernelSnapshot(links={"tun-a": GOOD})), *signs, LargeLost(tunnel="a", at=10.0, mss=1460)
+    )
+    assert state.tunnels["a"].clamp == clamp
+
+
 def test_another_device_is_another_path():
     state = weighed(
         KernelSeen(snapshot=KernelSnapshot(links={"tun-a": GOOD})),
+        Heard(tunnel="a", target=None, at=9.0),
         LargeLost(tunnel="a", at=10.0, mss=1460),
         Counted(at=10.0, packets={"a": (5, 5)}),
     )
