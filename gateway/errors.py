@@ -4,6 +4,8 @@ GatewayError                    anything below; its text is fit for an operator
 ├── ConfigError                 the configuration cannot be used; carries every problem found (exit code 2)
 ├── ListenError                 one or more listen addresses cannot be bound (exit code 1)
 ├── KernelUnavailableError      netlink cannot be had: the watcher polls instead
+├── ProgramMissingError         a program that a driver needs is not installed
+├── LinkError                   the kernel refuses to make or change a device, a route or a rule
 └── OperationError              what an operator asked for is not done
     ├── UnknownNameError        there is no such tunnel or forward
     └── RefusedError            it would do harm, or is under way already
@@ -68,6 +70,22 @@ class ListenError(GatewayError):
 
 class KernelUnavailableError(GatewayError):
     """Netlink cannot be opened here (a sandbox, a seccomp filter). The caller falls back to polling."""
+
+
+class ProgramMissingError(GatewayError):
+    """A program that a driver needs is not there: `program` is its name."""
+
+    def __init__(self, program: str) -> None:
+        self.program = program
+        super().__init__(f"{program} is not installed, or not in PATH")
+
+
+class LinkError(GatewayError):
+    """The kernel refuses to make or change a device, a route or a rule. `number` is its errno, 0 for none."""
+
+    def __init__(self, text: str, number: int = 0) -> None:
+        self.number = number
+        super().__init__(text)
 
 
 class OperationError(GatewayError):

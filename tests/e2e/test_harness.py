@@ -63,6 +63,7 @@ async def test_what_still_runs_is_killed_and_a_failure_shows_the_log(lab, tmp_pa
     async def fail() -> None:
         async with GatewayProcess(lab, tmp_path, configuration(lab, _HELLO)) as gateway:
             await gateway.ready()
+            await gateway.event("gateway.started")  # /readyz may be a moment ahead of the log
             processes.append(ProcessId.of(gateway.pid))
             assert processes[0].alive
             raise ZeroDivisionError

@@ -1,0 +1,136 @@
+"""Child processes: the one place that starts programs. Each lives inside one `async with`, and never beyond it.
+
+    async with child(["openvpn", "--config", "stdin"], on_line=said) as process:
+        await process.wait()
+
+A child gets an environment of its own (no variable of the gateway's, which may be secrets), no terminal and no open
+file but what it is given, and the kernel kills it when the gateway dies, however that happens (prctl(2),
+PR_SET_PDEATHSIG: that follows the thread that spawned it, so children are spawned from the main one).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import shutil
+import signal
+import subprocess
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from contextlib import asynccontextmanager
+from typing import Final, cast
+
+from gateway.errors import ProgramMissingError
+
+_PATH: Final = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin:/usr/lib/ipsec"
+_GRACE: Final = 3.0  # seconds from SIGTERM to SIGKILL
+_LONGEST_LINE: Final = 4096  # characters: the rest of a longer one is the next line
+
+
+def find_program(name: str) -> str:
+    """The path of a program. Raises ProgramMissingError, whose text names it."""
+    found = shutil.which(name, path=_PATH)
+    if found is None:
+        raise ProgramMissingError(name)
+    return found
+
+
+class Child(asyncio.SubprocessProtocol):
+    """A running program. `pid` is its process, which leads a session and a process group of its own."""
+
+    def __init__(self, name: str, on_line: Callable[[str], None]) -> None:
+        self.name = name
+        self.returncode: int | None = None
+        """As `wait`; None while it runs."""
+        self._on_line = on_line
+        self._partial: dict[int, str] = {}
+        self._ended = asyncio.Event()
+        self._transport: asyncio.SubprocessTransport
+
+    @property
+    def pid(self) -> int:
+        """Its process; another's, once it has ended and been reaped."""
+        return self._transport.get_pid()
+
+    async def wait(self) -> int:
+        """Its exit code; the negative number of the signal that ended it."""
+        await self._ended.wait()
+        assert self.returncode is not None  # noqa: S101 - set with the event
+        return self.returncode
+
+    def signal(self, number: signal.Signals) -> None:
+        """Send it a signal; nothing if it has ended."""
+        if self.returncode is None:
+            self._transport.send_signal(number)
+
+    # ---------------------------------------------------------------- asyncio.SubprocessProtocol
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """It has started."""
+        self._transport = cast("asyncio.SubprocessTransport", transport)
+
+    def pipe_data_received(self, fd: int, data: bytes) -> None:
+        """It has said something: whole lines are passed on."""
+        *whole, rest = (self._partial.get(fd, "") + data.decode(errors="replace")).split("\n")
+        self._partial[fd] = rest[-_LONGEST_LINE:]
+        for line in whole:
+            self._on_line(line[:_LONGEST_LINE].rstrip("\r"))
+
+    def pipe_connection_lost(self, fd: int, exc: Exception | None) -> None:  # noqa: ARG002 - the protocol's
+        """It has closed its output: what was begun is a line, too."""
+        if rest := self._partial.pop(fd, ""):
+            self._on_line(rest)
+
+    def process_exited(self) -> None:
+        """It has ended, and is reaped."""
+        self.returncode = self._transport.get_returncode()
+        self._ended.set()
+
+
+@asynccontextmanager
+async def child(
+    argv: Sequence[str],
+    *,
+    on_line: Callable[[str], None],
+    env: Mapping[str, str] | None = None,
+    feed: str | None = None,
+    grace: float = _GRACE,
+) -> AsyncIterator[Child]:
+    """Run a program for as long as the block lasts; then it is asked to end, and killed after `grace` seconds.
+
+    `on_line` gets each line of its output, errors included, on the event loop's thread. `env` comes on top of PATH and
+    a plain locale. `feed` is written to its standard input, which is closed then. Raises ProgramMissingError.
+    """
+    name, *arguments = argv
+    command = [find_program("setpriv"), "--pdeathsig", "KILL", "--", find_program(name), *arguments]
+    loop = asyncio.get_running_loop()
+    transport, process = await loop.subprocess_exec(
+        lambda: Child(name, on_line),
+        *command,
+        env={"PATH": _PATH, "LC_ALL": "C", **(env or {})},
+        stdin=subprocess.DEVNULL if feed is None else subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        start_new_session=True,
+    )
+    try:
+        if feed is not None:
+            stdin = cast("asyncio.WriteTransport", transport.get_pipe_transport(0))
+            stdin.write(feed.encode())
+            stdin.write_eof()
+        yield process
+    finally:
+        await _end(process, grace)
+        transport.close()
+
+
+async def _end(process: Child, grace: float) -> None:
+    """Have it end, whatever it takes, also while this task is being cancelled."""
+    process.signal(signal.SIGTERM)
+    try:
+        async with asyncio.timeout(grace):
+            await process.wait()
+    except TimeoutError:
+        process.signal(signal.SIGKILL)
+        await process.wait()
+    except asyncio.CancelledError:
+        process.signal(signal.SIGKILL)
+        raise
