@@ -27,7 +27,7 @@ async def _read_line(reader: asyncio.StreamReader) -> None:
 
 
 async def _read_page(reader: asyncio.StreamReader) -> None:
-    await reader.readuntil(b"you=")  # the head, and the beginning of the page's one line
+    await reader.readuntil(b"you=")  # the head, and the page up to its last line
     await _read_line(reader)
 
 

@@ -25,7 +25,7 @@ class Answer:
     @property
     def seen(self) -> str:
         """The address that the company's server saw. Raises ValueError if it is another page."""
-        prefix, found, address = self.body.decode().strip().partition("you=")
+        prefix, found, address = self.body.decode().strip().rpartition("\n")[2].partition("you=")
         if (prefix, found) != ("corp ", "you="):
             raise ValueError(f"not the company's page: {self.body[:80]!r}")
         return address

@@ -1,7 +1,7 @@
 """The company's servers in one cheap process: `corp_server.py HTTP_PORT ECHO_PORT HOLD_PORT`.
 
 HTTP/1.1 with keep-alive:
-    GET  /           "corp you=ADDRESS": the peer address seen
+    GET  /           a greeting, and on the last line "corp you=ADDRESS": the peer address seen
     GET  /bytes/N    N bytes
     GET  /slow?s=S   the answer of / after S seconds (default 1)
     GET  /chunks/N   N chunks of 1 KiB in chunked encoding
@@ -22,6 +22,7 @@ from aiohttp import web
 
 _BACKLOG = 65535
 _PATTERN = bytes(range(256)) * 4
+_GREETING = "<html><body><h1>Hello world!</h1></body></html>"
 _held: set[asyncio.Transport] = set()
 
 
@@ -51,7 +52,7 @@ async def echo(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> No
 
 
 def _page(request: web.Request) -> web.Response:
-    return web.Response(text=f"corp you={request.remote}\n")
+    return web.Response(text=f"{_GREETING}\ncorp you={request.remote}\n")
 
 
 async def page(request: web.Request) -> web.Response:
