@@ -47,7 +47,7 @@ RUN apt-get update \
  && rm -rf /var/lib/apt/lists/* \
  && groupadd --gid 10001 gateway \
  && useradd --uid 10001 --gid gateway --no-create-home --home-dir /nonexistent --shell /usr/sbin/nologin gateway \
- && install -d -o gateway -g gateway -m 0750 /run/gateway
+ && install -d -o gateway -g root -m 0770 /run/gateway /var/lib/gateway
 
 COPY --from=builder /opt/gateway /opt/gateway
 COPY config/forwards.toml /etc/gateway/forwards.toml
@@ -58,8 +58,9 @@ ENV PATH=/opt/gateway/bin:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbi
     PYTHONDONTWRITEBYTECODE=1 \
     XDG_RUNTIME_DIR=/run
 
-# Interface tunnels need no privilege (docs/decisions.md, "The user in the container"). Numeric, so that Kubernetes'
-# runAsNonRoot can tell.
+# Interface tunnels need no privilege; tunnels that the gateway brings up itself need --user 0 --cap-drop ALL
+# --cap-add NET_ADMIN --device /dev/net/tun, and then the group's rights on the directories above are root's
+# (docs/decisions.md, "The user in the container"). Numeric, so that Kubernetes' runAsNonRoot can tell.
 USER 10001:10001
 WORKDIR /etc/gateway
 EXPOSE 9099 33000
