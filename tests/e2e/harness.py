@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
 import signal
 import sys
 from collections.abc import Callable, Mapping, Sequence
@@ -110,20 +111,30 @@ class _Output(asyncio.SubprocessProtocol):
 class GatewayProcess:
     """One run of `gateway --config FILE` in the cloud of `lab`; the file is written to `directory`.
 
-    `launcher` is the beginning of a command that replaces itself by the gateway: `setpriv ... --`, for instance.
+    `launcher` is the beginning of a command that replaces itself by the gateway: `setpriv ... --`, for instance;
+    `environment` are further variables. What it keeps it keeps in `directory`.
     An async context manager: whatever still runs at its end is killed, and a failing test shows the log's end.
     """
 
-    def __init__(self, lab: Lab, directory: Path, configuration: str, *, launcher: Sequence[str] = ()) -> None:
+    def __init__(
+        self,
+        lab: Lab,
+        directory: Path,
+        configuration: str,
+        *,
+        launcher: Sequence[str] = (),
+        environment: Mapping[str, str] | None = None,
+    ) -> None:
         self._lab = lab
         self._launcher = launcher
+        self._environment = {**os.environ, "STATE_DIRECTORY": str(directory), **(environment or {})}
         self.config = directory / "forwards.toml"
         self.config.write_text(configuration)
 
     async def __aenter__(self) -> Self:
         argv = mortal([*self._launcher, sys.executable, "-m", "gateway", "--config", str(self.config)])
         self._transport, self._output = await asyncio.get_running_loop().subprocess_exec(
-            _Output, *self._lab.cloud.command(argv), stdin=None, cwd=_REPOSITORY
+            _Output, *self._lab.cloud.command(argv), stdin=None, cwd=_REPOSITORY, env=self._environment
         )
         return self
 

@@ -86,6 +86,9 @@ class Pki:
         self._digest(self.account)
         self.tls_crypt = self._openvpn_key("tls-crypt")
         self.tls_auth = self._openvpn_key("tls-auth")
+        self.preshared = write_private(  # by WireGuard's peers
+            directory / "wireguard.preshared", base64.b64encode(secrets.token_bytes(32)) + b"\n"
+        )
         self._wireguard = {name: self._wireguard_key(name) for name in (CLIENT, *(site.role for site in Site))}
 
     def server(self, site: Site, how: Certified = Certified.RIGHT) -> Identity:

@@ -44,6 +44,27 @@ def test_a_client_with_another_key_is_met_with_silence(empty_lab, server, monkey
         _page(empty_lab, replace(server.access, private_key=stranger))
 
 
+def test_a_preshared_key_is_asked_for_where_there_is_one(empty_lab, monkeypatch):
+    with empty_lab.serving(WireGuardServer(empty_lab.workshop, Site.A, preshared=True)) as server:
+        monkeypatch.setattr(wireguard, "_HANDSHAKE", 0.5)
+        tunnel = WireGuardClient(empty_lab.workshop, Site.A, replace(server.access, preshared_key=None))
+        tunnel.start()
+        try:
+            with pytest.raises(LabError, match="wireguard-client-a has shaken hands"):
+                tunnel.wait_ready()
+        finally:
+            tunnel.stop()
+        monkeypatch.undo()
+        tunnel = WireGuardClient(empty_lab.workshop, Site.A, server.access)
+        tunnel.start()
+        try:
+            tunnel.wait_ready()
+        finally:
+            tunnel.stop()
+        shared = server.access.preshared_key.read_text().strip()
+        assert f"PresharedKey = {shared}" in server.access.profile.read_text().splitlines()
+
+
 def test_a_killed_server_comes_back(empty_lab, server):
     with empty_lab.faults.kill9(server.name):
         assert not empty_lab.processes.alive(server.name)

@@ -36,6 +36,7 @@ class WireGuardClient:
             *("private-key", str(access.private_key), "peer", access.peer_public_key),
             *("endpoint", f"{access.host}:{access.port}", "allowed-ips", ",".join(access.allowed_ips)),
             *("persistent-keepalive", str(access.keepalive)),
+            *(() if access.preshared_key is None else ("preshared-key", str(access.preshared_key))),
         )
         self._workshop.cloud.ip(f"addr replace {access.address} dev {self.device}", f"link set {self.device} up")
         wait_until(

@@ -20,7 +20,10 @@ _DEVICE = "wg0"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WireGuardAccess:
-    """What the other peer needs. `profile` is a file with all of it, as wg-quick reads it."""
+    """What the other peer needs. `profile` is a file with all of it, as wg-quick reads it.
+
+    `preshared_key` is the file of a secret that both have beside their keys; None for none.
+    """
 
     host: str
     port: int
@@ -30,12 +33,13 @@ class WireGuardAccess:
     allowed_ips: tuple[str, ...]
     keepalive: int  # seconds
     profile: Path
+    preshared_key: Path | None = None
 
 
 class WireGuardServer:
     """A `server.Server`. It says something every `keepalive` seconds: its peer's only sign of life without traffic."""
 
-    def __init__(self, workshop: Workshop, site: Site, *, keepalive: int = 5) -> None:
+    def __init__(self, workshop: Workshop, site: Site, *, keepalive: int = 5, preshared: bool = False) -> None:
         self._workshop = workshop
         self._site = site
         self._space = workshop.spaces[site.role]
@@ -51,6 +55,7 @@ class WireGuardServer:
             allowed_ips=(CORP_NETWORK, f"{self.pool}.0/24"),
             keepalive=keepalive,
             profile=workshop.directory.conf / f"{self.name}.conf",
+            preshared_key=workshop.pki.preshared if preshared else None,
         )
 
     def start(self) -> None:
@@ -65,6 +70,7 @@ class WireGuardServer:
             *("listen-port", str(PORT), "private-key", str(pki.wireguard(self._site.role).private)),
             *("peer", pki.wireguard(CLIENT).public, "allowed-ips", self.access.address),
             *("persistent-keepalive", str(self.access.keepalive)),
+            *(() if self.access.preshared_key is None else ("preshared-key", str(self.access.preshared_key))),
         )
         self._space.ip(f"addr replace {self.pool}.1/24 dev {_DEVICE}", f"link set {_DEVICE} up")
 
@@ -78,6 +84,7 @@ class WireGuardServer:
 
     def _profile(self) -> str:
         access = self.access
+        shared = access.preshared_key
         return "\n".join(
             [
                 "[Interface]",
@@ -86,6 +93,7 @@ class WireGuardServer:
                 "",
                 "[Peer]",
                 f"PublicKey = {access.peer_public_key}",
+                *([] if shared is None else [f"PresharedKey = {shared.read_text().strip()}"]),
                 f"Endpoint = {access.host}:{access.port}",
                 f"AllowedIPs = {', '.join(access.allowed_ips)}",
                 f"PersistentKeepalive = {access.keepalive}",
