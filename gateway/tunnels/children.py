@@ -15,13 +15,15 @@ import shutil
 import signal
 import subprocess
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from typing import Final, cast
 
 from gateway.errors import ProgramMissingError
 
 _PATH: Final = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin:/usr/lib/ipsec"
 _GRACE: Final = 3.0  # seconds from SIGTERM to SIGKILL
+_LAST_WORDS: Final = 0.5  # seconds from its end to that of its output, which a child of its own may keep open
+_STDOUT: Final = 1
 _LONGEST_LINE: Final = 4096  # characters: the rest of a longer one is the next line
 
 
@@ -43,6 +45,7 @@ class Child(asyncio.SubprocessProtocol):
         self._on_line = on_line
         self._partial: dict[int, str] = {}
         self._ended = asyncio.Event()
+        self._silent = asyncio.Event()
         self._transport: asyncio.SubprocessTransport
 
     @property
@@ -51,8 +54,11 @@ class Child(asyncio.SubprocessProtocol):
         return self._transport.get_pid()
 
     async def wait(self) -> int:
-        """Its exit code; the negative number of the signal that ended it."""
+        """Its exit code; the negative number of the signal that ended it. All that it said has been passed on."""
         await self._ended.wait()
+        with suppress(TimeoutError):
+            async with asyncio.timeout(_LAST_WORDS):
+                await self._silent.wait()
         assert self.returncode is not None  # noqa: S101 - set with the event
         return self.returncode
 
@@ -78,6 +84,8 @@ class Child(asyncio.SubprocessProtocol):
         """It has closed its output: what was begun is a line, too."""
         if rest := self._partial.pop(fd, ""):
             self._on_line(rest)
+        if fd == _STDOUT:
+            self._silent.set()
 
     def process_exited(self) -> None:
         """It has ended, and is reaped."""
