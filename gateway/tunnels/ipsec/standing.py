@@ -1,0 +1,83 @@
+"""What charon says of its connections (vici `list-sa`): is the tunnel up, its addresses, what went through it. Pure.
+
+A rekeying replaces one CHILD_SA, or the IKE_SA above it, by another: for a moment there are both, and the bytes of the
+old one are not those of the new one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from ipaddress import ip_address
+from typing import Final
+
+from gateway.model import IPAddress
+
+Answer = Mapping[str, object]
+
+_CARRYING: Final = frozenset({"INSTALLED", "UPDATING", "REKEYING", "REKEYED"})
+
+
+@dataclass(frozen=True, slots=True)
+class Bytes:
+    """Sent into the tunnel, and received from it."""
+
+    transmitted: int = 0
+    received: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Standing:
+    """`carries`: some CHILD_SA is in place. `addresses` are the virtual IPs. `passed`: bytes by CHILD_SA."""
+
+    carries: bool = False
+    addresses: tuple[IPAddress, ...] = ()
+    passed: Mapping[str, Bytes] = field(default_factory=dict)
+
+
+@dataclass(slots=True)
+class Meter:
+    """Adds up what the CHILD_SAs of one connection carried, also those that are gone."""
+
+    _passed: dict[str, Bytes] = field(default_factory=dict)
+
+    def read(self, standing: Standing) -> Bytes:
+        """All bytes so far, given where the connection stands now."""
+        self._passed.update(standing.passed)
+        return Bytes(
+            sum(each.transmitted for each in self._passed.values()),
+            sum(each.received for each in self._passed.values()),
+        )
+
+
+def read(answers: Iterable[Answer]) -> Standing:
+    """Where the connection stands, given all answers to one `list-sas`."""
+    carries = False
+    addresses: dict[IPAddress, None] = {}
+    passed: dict[str, Bytes] = {}
+    for ike in (_section(each) for answer in answers for each in answer.values()):
+        for address in _list(ike.get("local-vips")):
+            addresses[ip_address(address)] = None
+        for child in map(_section, _section(ike.get("child-sas")).values()):
+            carries = carries or _text(child.get("state")) in _CARRYING
+            passed[_text(child.get("uniqueid"))] = Bytes(
+                _number(child.get("bytes-out")), _number(child.get("bytes-in"))
+            )
+    return Standing(carries=carries, addresses=tuple(addresses), passed=passed)
+
+
+def _section(value: object) -> Answer:
+    return value if isinstance(value, Mapping) else {}
+
+
+def _list(value: object) -> list[str]:
+    return [_text(each) for each in value] if isinstance(value, list) else []
+
+
+def _text(value: object) -> str:
+    return value.decode() if isinstance(value, bytes) else ""
+
+
+def _number(value: object) -> int:
+    text = _text(value)
+    return int(text) if text.isdecimal() else 0
