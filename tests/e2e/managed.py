@@ -11,9 +11,11 @@ Secrets come from the files that the lab keeps them in; with an `Environment`, f
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
+
+import aiohttp
 
 from tests.e2e.harness import ADMIN, GatewayProcess, control_socket
 from tests.lab.lab import Lab
@@ -181,6 +183,20 @@ async def connected(gateway: GatewayProcess, *names: str, within: float = _PATIE
         await stands(gateway, name, "connected", within=within)
 
 
-def why(activities: Sequence[Mapping[str, Any]], kind: str, tunnel: str) -> list[str]:
-    """The details of the activities of a kind that befell a tunnel, oldest first."""
-    return [each["detail"] for each in activities if each["kind"] == kind and each["tunnel"] == tunnel]
+async def ask(lab: Lab, order: str, name: str) -> dict[str, Any]:
+    """Have a tunnel `connect` or `disconnect`, as the verbs do; where its VPN client stands then."""
+    async with (
+        aiohttp.ClientSession(connector=aiohttp.UnixConnector(str(control_socket(lab)))) as session,
+        session.post(f"http://gateway/api/v1/tunnels/{name}/{order}") as answer,
+    ):
+        told = await answer.json()
+        assert answer.status == 200, told
+    found = told["driver"]
+    assert isinstance(found, dict)
+    return found
+
+
+async def activities(gateway: GatewayProcess, name: str, kind: str) -> list[str]:
+    """The details of what happened to a tunnel, of one kind, oldest first."""
+    page = json.loads((await gateway.admin(f"/api/v1/activity?tunnel={name}&limit=1000")).body)
+    return [each["detail"] for each in page["activities"] if each["kind"] == kind]
