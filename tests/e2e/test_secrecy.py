@@ -7,7 +7,6 @@ import os
 import subprocess
 import sys
 import time
-from pathlib import Path
 from urllib.parse import quote
 
 import pytest
@@ -74,9 +73,11 @@ def test_files_are_looked_at_but_for_those_that_are_older_or_left_out(tmp_path):
 
 
 def test_limits_are_those_of_the_process():
-    with subprocess.Popen(["sh", "-c", "ulimit -S -c 7; ulimit -H -c 8; read x"], stdin=subprocess.PIPE) as shell:
-        limited = Path(f"/proc/{shell.pid}/limits")
-        wait_until(lambda: secrecy.limits(shell.pid, "Max core file size")[0] != "unlimited", within=10, what="a limit")
-        found = limited.read_text()
-        wait_until(lambda: secrecy.limits(shell.pid, "Max core file size") == ("3584", "4096"), within=10, what=found)
-        shell.communicate()
+    with subprocess.Popen(["prlimit", "--core=7:8", "cat"], stdin=subprocess.PIPE) as limited:
+        wait_until(
+            lambda: secrecy.limits(limited.pid, "Max core file size") == ("7", "8"),
+            within=10,
+            what="a limit",
+            detail=lambda: str(secrecy.limits(limited.pid, "Max core file size")),
+        )
+        limited.communicate()
