@@ -175,6 +175,23 @@ AdminListenField = Annotated[
 ]
 
 
+def _book(value: object) -> str:
+    if value is False or value == "off":
+        return ""
+    if not isinstance(value, str) or not value or "\0" in value:
+        raise ValueError("must be the path of a directory, or false to keep nothing on disk")
+    return value
+
+
+BookField = Annotated[
+    str,
+    PlainValidator(_book),
+    WithJsonSchema(
+        {"anyOf": [{"type": "string", "minLength": 1}, {"const": False}], "examples": ["/var/lib/gateway", False]}
+    ),
+]
+
+
 # ---------------------------------------------------------------- what happens on a fallen tunnel
 
 

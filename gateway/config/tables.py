@@ -15,6 +15,7 @@ from gateway.config.fields import (
     NAME_PATTERN,
     USER_TIMEOUT_LONGEST,
     AdminListenField,
+    BookField,
     Duration,
     ListenField,
     NetworkField,
@@ -38,6 +39,9 @@ from gateway.model import (
 _GATEWAY: Final = GatewaySpec()
 _ADMIN: Final = AdminSpec()
 _FORWARD: Final = ForwardSpec(name="", ports=(), tunnels=())
+
+BOOK_DAYS_MOST: Final = 3650
+BOOK_LINES_MOST: Final = 10_000_000  # of each tunnel; about 2 GB
 
 NAME_FIELD: Final = Field(
     pattern=NAME_PATTERN, description="Its name in logs, metrics and commands. Unique; letters, digits, _ . and -."
@@ -101,6 +105,20 @@ class AdminTable(Table):
     )
     ready: Annotated[ReadyWhen, Field(strict=False)] = Field(
         default=_ADMIN.ready, description="How many forwards must be servable for /readyz to say 200."
+    )
+    book: BookField | None = Field(
+        default=_ADMIN.book,
+        description="Directory in which lines of VPN clients and activities are kept; false: in memory only. "
+        "Left out: the default place.",
+    )
+    book_days: int = Field(
+        default=_ADMIN.book_days, ge=1, le=BOOK_DAYS_MOST, description="Days for which the book keeps them."
+    )
+    book_lines: int = Field(
+        default=_ADMIN.book_lines,
+        ge=100,
+        le=BOOK_LINES_MOST,
+        description="Lines that the book keeps of each tunnel, and as many activities.",
     )
 
 

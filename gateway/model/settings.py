@@ -152,11 +152,17 @@ class GatewaySpec:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AdminSpec:
-    """`[admin]`. `socket=None`: the default place of the control socket."""
+    """`[admin]`. `socket=None`: the default place of the control socket.
+
+    `book`: the directory of the book; None: its default place; empty: nowhere, it is kept in memory on purpose.
+    """
 
     listen: ListenAddress | None = ListenAddress("127.0.0.1", 9099)
     socket: str | None = None
     ready: ReadyWhen = ReadyWhen.ANY
+    book: str | None = None
+    book_days: int = 30  # how long lines of VPN clients and activities are kept
+    book_lines: int = 10_000  # lines, and as many activities, that are kept of each tunnel
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -27,3 +28,8 @@ def test_an_empty_table_is_the_defaults_of_the_model():
     entry = ForwardEntry.model_validate({"name": "a", "listen": "1", "target": "a:1"})
     assert build.forward(entry, (), every=("t",)) == ForwardSpec(name="a", ports=(), tunnels=("t",))
     assert build.health(HealthTable()) == HealthSettings()
+
+
+@pytest.mark.parametrize("written", [False, "off"])
+def test_a_book_that_nobody_wants_is_no_directory(written):
+    assert build.admin(AdminTable(book=written)).book == ""

@@ -82,7 +82,9 @@ VALID: dict[str, Config] = {
             reuse_upstreams=False,
             busy_poll=0.00005,
         ),
-        admin=AdminSpec(listen=None, socket="control.sock", ready=ReadyWhen.ALL),
+        admin=AdminSpec(
+            listen=None, socket="control.sock", ready=ReadyWhen.ALL, book="/srv/book", book_days=7, book_lines=500
+        ),
         tunnels=(
             interface(
                 "zone-a",
@@ -178,7 +180,7 @@ VALID: dict[str, Config] = {
         ),
         warnings=(
             (
-                'everything.toml:51: forward "hello": hedge_after: comes to nothing: a second dial takes another '
+                'everything.toml:54: forward "hello": hedge_after: comes to nothing: a second dial takes another '
                 "tunnel, and there is only one"
             ),
         ),
