@@ -24,21 +24,13 @@ from gateway.config.tables import AdminTable, GatewayTable
 from gateway.config.tunnels import tunnels
 from gateway.config.wording import bare, suggestion
 from gateway.errors import ConfigError
-from gateway.model import AdminSpec, Config, GatewaySpec, TunnelKind
-
-RUNNABLE: Final = frozenset({TunnelKind.INTERFACE})
-"""The kinds of tunnel that this version can bring up."""
+from gateway.model import AdminSpec, Config, GatewaySpec
 
 _ARRAYS: Final = ("tunnel", "forward")
 
 
-def load(
-    path: str | os.PathLike[str],
-    *,
-    runnable: frozenset[TunnelKind] = RUNNABLE,
-    icmp_possible: Callable[[], bool] = icmp.icmp_possible,
-) -> Config:
-    """Read and check a configuration file. `runnable` are the kinds of tunnel that this process can bring up.
+def load(path: str | os.PathLike[str], *, icmp_possible: Callable[[], bool] = icmp.icmp_possible) -> Config:
+    """Read and check a configuration file.
 
     Raises ConfigError with all problems, in file order. Reads the file, and what managed tunnels name: secrets,
     certificates, profiles; where there are icmp:// probes, `icmp_possible` tells whether this process may send them.
@@ -53,7 +45,7 @@ def load(
     misplaced = _tables(source)
     gateway = _gateway(source)
     admin = _admin(source)
-    known = tunnels(source, runnable, icmp_possible)
+    known = tunnels(source, icmp_possible)
     rules = forwards(source, known)
     _listens(source, admin, rules)
     for name in _ARRAYS if not misplaced else ():

@@ -22,9 +22,7 @@ from gateway.config.tunnel_tables import (
 from gateway.config.wording import shown
 from gateway.model import TunnelKind, TunnelSpec
 
-_NOT_HERE: Final = (
-    'this version starts no VPN client: use kind = "interface" with the device that your VPN client makes'
-)
+_KINDS: Final = " or ".join(f'"{kind}"' for kind in TunnelKind)
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +33,7 @@ class Tunnels:
     names: tuple[str, ...]
 
 
-def tunnels(source: Source, runnable: frozenset[TunnelKind], icmp_possible: Callable[[], bool]) -> Tunnels:
+def tunnels(source: Source, icmp_possible: Callable[[], bool]) -> Tunnels:
     """All tunnels of the file; what is wrong in them goes to the report. `icmp_possible` is asked only where needed."""
     defaults = source.table("defaults.tunnel", TunnelDefaults)
     place = source.places.table("defaults.tunnel")
@@ -45,7 +43,7 @@ def tunnels(source: Source, runnable: frozenset[TunnelKind], icmp_possible: Call
     entries = source.array("tunnel")
     valid: list[tuple[InterfaceTunnel | ManagedTunnel, Client]] = []
     for place, raw in entries:
-        model = _model(source, raw, place, runnable)
+        model = _model(source, raw, place)
         if model is None:
             continue
         if not isinstance(raw, dict):
@@ -75,20 +73,15 @@ def tunnels(source: Source, runnable: frozenset[TunnelKind], icmp_possible: Call
     )
 
 
-def _model(
-    source: Source, raw: object, place: Place, runnable: frozenset[TunnelKind]
-) -> type[InterfaceTunnel | ManagedTunnel] | None:
-    """The shape that the entry's kind asks for, or None if it cannot be told or cannot be run (then reported)."""
+def _model(source: Source, raw: object, place: Place) -> type[InterfaceTunnel | ManagedTunnel] | None:
+    """The shape that the entry's kind asks for, or None if it cannot be told (then reported)."""
     if not isinstance(raw, dict):
         return InterfaceTunnel  # which says that a table is needed
     kind = raw.get("kind")
-    choices = " or ".join(f'"{known}"' for known in TunnelKind if known in runnable)
     if kind is None:
-        source.report.problem(place, "kind", f"this key is needed: {choices}")
+        source.report.problem(place, "kind", f"this key is needed: {_KINDS}")
     elif kind not in tuple(TunnelKind):
-        source.report.problem(place, "kind", f"must be {choices}", found=shown(kind))
-    elif TunnelKind(kind) not in runnable:
-        source.report.problem(place, "kind", _NOT_HERE, found=shown(kind))
+        source.report.problem(place, "kind", f"must be {_KINDS}", found=shown(kind))
     else:
         return TUNNEL_MODELS[TunnelKind(kind)]
     return None

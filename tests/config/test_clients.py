@@ -65,7 +65,7 @@ def read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Load:
     def read(tunnels: str) -> Config:
         path = tmp_path / "forwards.toml"
         path.write_text(tunnels + FORWARD)
-        return load(path, runnable=frozenset(TunnelKind))
+        return load(path)
 
     return read
 

@@ -332,9 +332,8 @@ def test_full_reference_states_the_defaults():
 def test_invalid_file_gets_exactly_its_message(name, monkeypatch):
     monkeypatch.chdir(HERE / "invalid")
     # What this very machine may send is not the file's fault: the tests of `icmp` ask it.
-    runnable = TunnelKind if name.startswith("managed-") else (TunnelKind.INTERFACE,)
     with pytest.raises(ConfigError) as caught:
-        load(f"{name}.toml", runnable=frozenset(runnable), icmp_possible=lambda: name != "icmp-forbidden")
+        load(f"{name}.toml", icmp_possible=lambda: name != "icmp-forbidden")
     assert f"{caught.value}\n" == Path(f"{name}.txt").read_text()
     assert "not for the eyes" not in str(caught.value)
 
@@ -476,7 +475,7 @@ def test_any_document_loads_or_is_a_config_error_that_can_be_printed(tmp_path, d
     path = tmp_path / "any.toml"
     path.write_text("".join(f"{toml(key)} = {toml(value)}\n" for key, value in document.items()))
     try:
-        problems = load(path, runnable=frozenset(TunnelKind)).warnings
+        problems = load(path).warnings
     except ConfigError as error:
         problems = tuple(map(str, error.problems))
     assert all(map(str.isprintable, problems))

@@ -6,7 +6,7 @@ import pytest
 
 from gateway.config import load
 from gateway.errors import ConfigError
-from gateway.model import Config, OpenVpnSpec, Secret, TunnelKind
+from gateway.model import Config, OpenVpnSpec, Secret
 from tests.config.pki import identity
 
 FORWARD = '[[forward]]\nname = "hello"\nlisten = "33000"\ntarget = "192.168.100.30:8080"\n'
@@ -30,7 +30,7 @@ def config(tmp_path, monkeypatch):
     def read(tunnels: str) -> Config:
         path = tmp_path / "forwards.toml"
         path.write_text(tunnels + FORWARD)
-        return load(path, runnable=frozenset(TunnelKind))
+        return load(path)
 
     return read
 
