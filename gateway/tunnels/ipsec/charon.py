@@ -52,7 +52,10 @@ async def charon(settings: Settings, on_line: Callable[[str], None]) -> AsyncIte
     `on_line` gets each line that it says. Raises CharonError, ProgramMissingError, LinkError, OrdersLostError.
     """
     configuration = settings.socket.with_suffix(".conf")
-    configuration.write_text(settings.text())
+    try:
+        configuration.write_text(settings.text())
+    except OSError as error:
+        raise CharonError(f"{configuration} cannot be written: {os.strerror(error.errno or 0)}") from error
     try:
         async with _started(configuration, on_line) as (process, device), Orders(settings.socket) as orders:
             await rules.remove()
@@ -123,14 +126,14 @@ async def _way_is_free(deadline: float) -> None:
 
 def _holder() -> int | None:
     try:
-        return pid_file.holder()
+        return pid_file.holder(pid_file.PATH)
     except OSError as error:
         raise _not_permitted(error) from error
 
 
 def _release(pid: int) -> None:
     try:
-        pid_file.release(pid)
+        pid_file.release(pid_file.PATH, pid)
     except OSError as error:
         raise _not_permitted(error) from error
 

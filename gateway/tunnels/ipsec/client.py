@@ -81,13 +81,21 @@ class IpsecClient:
             encryption = await self._encryption(attempt)
         except LinkError as error:
             return Failure(reason=_of_link(error), detail=str(error), server=server)
-        return await _Connection(self._spec, self._vpn, self._tools, server, credentials, encryption, attempt).run()
+        one = _Connection(self._spec, self._vpn, self._tools, server, credentials, encryption, attempt)
+        failure = await one.run()
+        if encryption is Encryption.KERNEL and self._vpn.esp is Esp.AUTO and one.kernel_lacks_esp():
+            attempt.said(
+                LineLevel.WARNING, _GATEWAY, "this kernel cannot do ESP: it is done in user space from here on"
+            )
+            self._lacks_xfrm = True
+            await self.close()
+        return failure
 
     async def close(self) -> None:
-        """Remove the XFRM interface, if there is one of ours."""
+        """Remove the XFRM interface, if there is one of ours. Raises LinkError."""
         if self._has_xfrm:
-            await self._tools.links.remove(self.interface)
             self._has_xfrm = False
+            await self._tools.links.remove(self.interface)
 
     async def _encryption(self, attempt: Attempt) -> Encryption:
         """Who does ESP; the XFRM interface is there, if that is the kernel. Raises LinkError."""
@@ -239,6 +247,10 @@ class _Connection:
             self._heard.append((asyncio.get_running_loop().time(), said))
             self._attempt.said(level, said.component, said.text)
             self._spoke.set()
+
+    def kernel_lacks_esp(self) -> bool:
+        """Whether it failed for that reason."""
+        return any(speech.NO_KERNEL_ESP.match(said.text) for said in self._lately())
 
     def _lately(self) -> list[Said]:
         """What may tell of the end: not of troubles that the connection got over long ago."""

@@ -20,7 +20,7 @@ PATH: Final = Path("/var/run/charon.pid")
 _PROGRAM: Final = "charon"
 
 
-def holder(path: Path = PATH) -> int | None:
+def holder(path: Path) -> int | None:
     """The living charon that the file names; None when the way is free.
 
     Takes away a file that names another program's process. Raises OSError where it may not.
@@ -38,7 +38,7 @@ def holder(path: Path = PATH) -> int | None:
     return None
 
 
-def release(pid: int, path: Path = PATH) -> None:
+def release(path: Path, pid: int) -> None:
     """Take the file away if it names `pid`, our charon's process. Raises OSError where it may not."""
     if _named(path) == pid:
         path.unlink(missing_ok=True)

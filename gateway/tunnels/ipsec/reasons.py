@@ -70,11 +70,6 @@ _SIGNS: Final = (
         "charon cannot write {file}, and does not start without: its directory must be writable",
     ),
     _sign(
-        r"charon already running \('(?P<file>.*)' exists\)",
-        FailureReason.CONFIGURATION,
-        "another charon, which is not the gateway's, holds {file}",
-    ),
-    _sign(
         r"(?P<plugin>\S+) plugin requires (?P<capability>CAP_\S+) capability",
         FailureReason.NOT_PERMITTED,
         "charon's plugin {plugin} needs {capability}",
@@ -226,7 +221,7 @@ _SIGNS: Final = (
     _sign(
         r"unable to install IPsec policies|unable to install .*IPsec SA \(SAD\)",
         FailureReason.OTHER,
-        "the keys or policies that were agreed on cannot be used by this kernel",
+        "the kernel does not take the keys or policies that were agreed on: does it lack ESP, or its ciphers?",
     ),
     # ---- the way there
     _sign(

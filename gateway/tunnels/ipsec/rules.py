@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import errno
+import os
 import socket
 from typing import Final
 
@@ -27,10 +28,17 @@ async def remove() -> None:
 
 
 def _remove() -> None:
-    with IPRoute() as route:
-        for family in (socket.AF_INET, socket.AF_INET6):
-            try:
-                route.rule("del", family=family, priority=TABLE, table=TABLE, fwmark=TABLE, fwmask=_WHOLE)
-            except NetlinkError as error:
-                if error.code not in _GONE:
-                    raise LinkError(f"cannot remove charon's routing rule: {error}", error.code) from error
+    try:
+        with IPRoute() as route:
+            for family in (socket.AF_INET, socket.AF_INET6):
+                _remove_of(route, family)
+    except OSError as error:
+        raise LinkError(f"rtnetlink cannot be opened: {os.strerror(error.errno or 0)}", error.errno or 0) from error
+
+
+def _remove_of(route: IPRoute, family: int) -> None:
+    try:
+        route.rule("del", family=family, priority=TABLE, table=TABLE, fwmark=TABLE, fwmask=_WHOLE)
+    except NetlinkError as error:
+        if error.code not in _GONE:
+            raise LinkError(f"cannot remove charon's routing rule: {error}", error.code) from error

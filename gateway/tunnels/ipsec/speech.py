@@ -20,6 +20,11 @@ DEVICE: Final = re.compile(r"created TUN device: (\S+)")
 HELD: Final = re.compile(r"charon already running")
 """Another charon has its pid file, and it ends."""
 
+NO_KERNEL_ESP: Final = re.compile(
+    r"unable to install .*IPsec|feature CUSTOM:kernel-ipsec in critical plugin 'kernel-netlink' failed"
+)
+"""The kernel has XFRM interfaces, and not what belongs to them: ESP, or its ciphers."""
+
 _LINE: Final = re.compile(r"\d+\[([A-Z]{3})\](?: <[^>]*>)? ?(.*)")
 _UNNAMED: Final = "charon"  # what says a line without a group: the program itself, the linker
 _DETAILS: Final = frozenset({"lib", "job", "dmn", "enc", "knl", "asn"})
@@ -30,9 +35,10 @@ _NOISE: Final = re.compile(
     r"|(?:generating|parsed) INFORMATIONAL (?:request|response) \d+ \[ \]"
     r"|flags changed for |checking certificate status|certificate status is not available"
 )
-# What charon makes of a device that has been renamed, and of a rule that has been taken from it.
+# What charon makes of a device that has been renamed, a rule that has been taken from it, others that start beside it.
 _EXPECTED: Final = re.compile(
     r"received netlink error: No such|unable to get interface index|unable to create IPv. routing table rule"
+    r"|charon already running"
 )
 _TROUBLE: Final = re.compile(r"retransmit|received netlink error|unable to|failed")
 

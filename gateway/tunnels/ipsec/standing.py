@@ -42,8 +42,13 @@ class Meter:
     _passed: dict[str, Bytes] = field(default_factory=dict)
 
     def read(self, standing: Standing) -> Bytes:
-        """All bytes so far, given where the connection stands now."""
-        self._passed.update(standing.passed)
+        """All bytes so far, given where the connection stands now. They never become fewer.
+
+        A replaced CHILD_SA is there for some seconds more, and has forgotten what it sent.
+        """
+        for child, now in standing.passed.items():
+            before = self._passed.get(child, Bytes())
+            self._passed[child] = Bytes(max(before.transmitted, now.transmitted), max(before.received, now.received))
         return Bytes(
             sum(each.transmitted for each in self._passed.values()),
             sum(each.received for each in self._passed.values()),

@@ -57,9 +57,9 @@ def test_another_program_of_the_same_number_does_not_and_its_file_is_taken_away(
 @pytest.mark.parametrize(("named", "left"), [(4711, False), (4712, True)])
 def test_only_our_own_is_taken_away(path, named, left):
     path.write_text(f"{named}\n")
-    pid_file.release(4711, path)
+    pid_file.release(path, 4711)
     assert path.exists() is left
 
 
 def test_nothing_to_take_away_is_no_error(path):
-    pid_file.release(4711, path)
+    pid_file.release(path, 4711)

@@ -65,4 +65,6 @@ def test_bytes_of_a_replaced_child_stay_counted():
     assert meter.read(read([_answer(_child(1, "INSTALLED", 100, 10))])) == Bytes(100, 10)
     both = [_answer(_child(1, "REKEYED", 120, 12), _child(2, "INSTALLED", 5, 1))]
     assert meter.read(read(both)) == Bytes(125, 13)
+    both = [_answer(_child(1, "DELETED", 0, 12), _child(2, "INSTALLED", 5, 1))]
+    assert meter.read(read(both)) == Bytes(125, 13)
     assert meter.read(read([_answer(_child(2, "INSTALLED", 50, 2))])) == Bytes(170, 14)
