@@ -26,6 +26,7 @@ PROGRAM: Final = "charon"
 _START: Final = 5.0  # seconds; it takes 0.02
 _OTHERS: Final = 5.0  # seconds for the start of another charon of a gateway, which holds the pid file meanwhile
 _PAUSE: Final = 0.02
+_UNREAD: Final = 64  # its exit status when it cannot begin, for want of its configuration
 
 
 class CharonError(GatewayError):
@@ -79,7 +80,16 @@ async def _started(configuration: Path, on_line: Callable[[str], None]) -> Async
                 yield process, birth.device
                 return
         if not birth.held or loop.time() > deadline:
-            raise CharonError(f"charon ended with status {process.returncode} before it took orders")
+            failure = _unread(configuration) if process.returncode == _UNREAD else None
+            raise CharonError(f"charon ended with status {process.returncode} before it took orders", failure)
+
+
+def _unread(configuration: Path) -> Failure:
+    text = (
+        f"charon cannot read {configuration}: where AppArmor confines it, "
+        "/etc/apparmor.d/local/usr.lib.ipsec.charon has to allow what is in that directory"
+    )
+    return Failure(reason=FailureReason.NOT_PERMITTED, detail=text)
 
 
 class _Birth:

@@ -335,6 +335,7 @@ async def test_a_charon_that_is_killed_is_missed_at_once(server, tools):
         (["setpriv", "--bounding-set=-net_admin", "--inh-caps=-net_admin", "--"], "CAP_NET_ADMIN is missing"),
         (["unshare", "--mount", "--", "sh", "-c", 'mount -t tmpfs none /dev/net; exec "$0"'], "/dev/net/tun"),
         (["unshare", "--mount", "--", "sh", "-c", 'mount -t tmpfs -o ro none /run; exec "$0"'], "/var/run/charon.pid"),
+        (["env", "STRONGSWAN_CONF=/nowhere"], "/etc/apparmor.d"),
     ],
 )
 async def test_what_charon_may_not_do_is_named(server, tools, tmp_path, monkeypatch, launcher, words):
