@@ -95,8 +95,10 @@ async def test_it_says_what_charon_says_and_counts_what_passes_also_while_keys_a
         await _until(lambda: min(ear.counts[-1]) > 300)
         once = ear.counts[-1]
         await _rekey(tools, {"child": "networks"})
+        await _until(lambda: "closing CHILD_SA networks{1}" in ear.text)
         assert await _page(empty_lab, "zone-b") == address
         await _rekey(tools, {"ike": "gateway"})
+        await _until(lambda: "IKE_SA gateway[2] rekeyed" in ear.text)
         assert await _page(empty_lab, "zone-b") == address
         await _until(lambda: ear.counts[-1][0] > 2 * once[0] and ear.counts[-1][1] > 2 * once[1])
         assert ear.counts == sorted(ear.counts)
