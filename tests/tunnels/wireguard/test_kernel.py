@@ -1,0 +1,156 @@
+"""The kernel's device, with a kernel that is none: it keeps what it is told, and answers as in the messages' tests."""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+from ipaddress import ip_address
+
+import pytest
+
+from gateway.errors import LinkError
+from gateway.model import FailureReason, Secret
+from gateway.tunnels.tools import Link
+from gateway.tunnels.wireguard import messages
+from gateway.tunnels.wireguard.device import Address, DeviceError, Peering, Reading
+from gateway.tunnels.wireguard.kernel import KernelDevice, lacks
+from tests.tunnels.wireguard import test_messages as told
+from tests.tunnels.wireguard.keys import PEER, PRIVATE, PUBLIC
+
+PEERING = Peering(private_key=Secret(PRIVATE), public_key=PEER, address=Address(ip_address("10.91.1.2"), 51820))
+ANOTHER = PEER
+
+
+class Kernel:
+    """Devices and family in one. `refusal` is raised by the next conversation."""
+
+    def __init__(self, *found: Link) -> None:
+        self.devices = {link.name: link for link in found}
+        self.orders: list[bytes] = []
+        self.done: list[str] = []
+        self.answers = [told.answer(public_key=None)]
+        self.refusal: int | None = None
+
+    async def find(self, name):
+        return self.devices.get(name)
+
+    async def make(self, name, kind):
+        self.done.append(f"make {kind}")
+        self.devices[name] = _link(kind)
+
+    async def remove(self, name):
+        self.done.append("remove")
+        self.devices.pop(name, None)
+
+    def __call__(self, family):
+        assert family == "wireguard"
+        return self
+
+    def __enter__(self):
+        if self.refusal is not None:
+            raise OSError(self.refusal, "refused")
+        return self
+
+    def __exit__(self, *_):
+        pass
+
+    def order(self, message):
+        self.orders.append(message)
+
+    def dump(self, message):
+        assert message == messages.ask("zone-d")
+        return self.answers
+
+
+def _link(kind):
+    return Link(index=7, name="zone-d", kind=kind, mtu=1420, up=False)
+
+
+def _device(kernel):
+    return KernelDevice("zone-d", PUBLIC, kernel, kernel)
+
+
+async def test_a_device_is_made_told_read_and_removed():
+    kernel = Kernel()
+    device = _device(kernel)
+    await device.open()
+    await device.begin(PEERING)
+    kernel.answers = [told.answer(peer=told.MET)]
+    assert await device.read() == Reading(handshake=1_700_000_000.5, transmitted=180, received=92)
+    await device.move(PEER, PEERING.address)
+    await device.keep_alive(PEER, 0)
+    await device.forget()
+    assert kernel.orders == [
+        messages.begin("zone-d", PEERING),
+        messages.move("zone-d", PEER, PEERING.address),
+        messages.keep_alive("zone-d", PEER, 0),
+        messages.forget("zone-d"),
+    ]
+    await device.open()  # for the next connection
+    await device.close()
+    await device.close()
+    assert kernel.done == ["make wireguard", "remove"]
+
+
+@pytest.mark.parametrize("public_key", [PUBLIC, None])
+async def test_what_an_earlier_life_has_left_is_made_anew(public_key):
+    kernel = Kernel(_link("wireguard"))
+    kernel.answers = [told.answer(public_key=public_key)]
+    await _device(kernel).open()
+    assert kernel.done == ["remove", "make wireguard"]
+
+
+@pytest.mark.parametrize(
+    ("kind", "text"),
+    [
+        ("wireguard", f"a WireGuard device with another key \\(its public key is {ANOTHER}\\)"),
+        ("veth", "a device called zone-d exists and is a veth device"),
+        ("", "a device called zone-d exists and is a physical device"),
+    ],
+)
+async def test_what_is_somebody_elses_is_left_alone(kind, text):
+    kernel = Kernel(_link(kind))
+    kernel.answers = [told.answer(public_key=ANOTHER)]
+    device = _device(kernel)
+    with pytest.raises(DeviceError, match=text) as caught:
+        await device.open()
+    assert caught.value.reason is FailureReason.CONFIGURATION
+    await device.close()
+    assert kernel.done == []
+    assert "zone-d" in kernel.devices
+
+
+async def test_a_device_that_somebody_has_deleted_is_made_again():
+    kernel = Kernel()
+    device = _device(kernel)
+    await device.open()
+    kernel.devices.clear()
+    await device.open()
+    assert kernel.done == ["make wireguard"] * 2
+
+
+@pytest.mark.parametrize(
+    ("number", "reason", "text"),
+    [
+        (errno.ENODEV, FailureReason.CLIENT_DIED, "somebody has deleted the device zone-d"),
+        (errno.EPERM, FailureReason.NOT_PERMITTED, "Operation not permitted: CAP_NET_ADMIN is missing"),
+        (errno.EINVAL, FailureReason.OTHER, "the kernel's WireGuard refuses to set up zone-d: Invalid argument"),
+    ],
+)
+async def test_what_the_kernel_refuses(number, reason, text):
+    kernel = Kernel()
+    kernel.refusal = number
+    with pytest.raises(DeviceError, match=text) as caught:
+        await _device(kernel).begin(PEERING)
+    assert caught.value.reason is reason
+
+
+async def test_it_has_no_process_that_could_end():
+    with pytest.raises(TimeoutError):
+        async with asyncio.timeout(0.01):
+            await _device(Kernel()).ended()
+
+
+def test_a_kernel_without_wireguard_is_told_from_one_that_refuses():
+    assert lacks(LinkError("no such kind", errno.EOPNOTSUPP))
+    assert not lacks(LinkError("not permitted", errno.EPERM))
