@@ -1,119 +1,272 @@
-"""What charon is told to connect with: the exact orders, in vici's words (swanctl.conf(5) has the same). Pure.
+"""One connection with one server, from the attempt to its end, with a charon of its own.
 
-charon keeps what it is given in memory only. It makes one attempt, and does not connect again by itself: whether and
-when is for the gateway to decide. After two seconds of silence it asks (DPD), whatever the server's own interval.
+    charon starts → is told everything → connects → the device gets the tunnel's name → connected, watched → the end
+
+Whether the connection still stands is asked of charon each second, and at once when it says something: its lines are
+hints, its answer is the truth. Why it ended is read from its lines.
 """
 
 from __future__ import annotations
 
-import re
-from collections.abc import Iterator
-from typing import Final, NamedTuple
+import asyncio
+import errno
+import signal
+import zlib
+from collections import deque
+from collections.abc import Coroutine
+from contextlib import suppress
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from enum import Enum, auto
+from ipaddress import ip_interface
+from typing import Final
 
-from gateway.model import Endpoint, IpsecAuth, IpsecSpec
+from cryptography import x509
+
+from gateway.config import certificates
+from gateway.errors import LinkError, ProgramMissingError
+from gateway.model import Endpoint, Failure, FailureReason, IPAddress, IpsecSpec, LineLevel, TunnelSpec
+from gateway.tunnels.client import Attempt
+from gateway.tunnels.ipsec import configuration, reasons, speech, standing
+from gateway.tunnels.ipsec.charon import Charon, CharonError, charon
 from gateway.tunnels.ipsec.credentials import Credentials
-from gateway.tunnels.ipsec.orders import Message, Value
+from gateway.tunnels.ipsec.orders import OrderRefusedError, Orders, OrdersLostError
+from gateway.tunnels.ipsec.settings import Encryption, Settings
+from gateway.tunnels.ipsec.speech import Said
+from gateway.tunnels.ipsec.standing import Meter, Standing
+from gateway.tunnels.tools import Tools
 
-IKE: Final = "gateway"
-CHILD: Final = "networks"
-
-DPD_DELAY: Final = 2.0
-"""Seconds of silence after which the server is asked whether it is there."""
-
-_SECRET_ID: Final = "account"  # noqa: S105 - its name in charon
-_EVERYTHING: Final = "0.0.0.0/0"
-_NOT_ESP: Final = re.compile(r"(prf|modp|ecp|curve|x25519|x448|ke\d_|noesn|esn)")
-
-
-class Order(NamedTuple):
-    """A command of vici, and its message."""
-
-    command: str
-    message: Message
+_CONNECT: Final = 15.0  # seconds for an attempt; silence is known after 6.2
+_ANSWER: Final = 5.0  # seconds for any other order
+_LOOK: Final = 1.0  # seconds between two looks at a connection
+_LOOKS: Final = 5
+_GAP: Final = 0.1  # seconds between as many looks, in which keys that are being renewed are in place again
+_DYING: Final = 1.0  # seconds from charon's last answer to its end, where it has died
+_LATELY: Final = 30.0  # seconds before the end, in which its reason was said: an attempt takes no longer
+_MEMORY: Final = 1000  # lines
 
 
-def orders(spec: IpsecSpec, server: Endpoint, credentials: Credentials, *, if_id: int | None) -> Iterator[Order]:
-    """Everything that charon needs to know before it is told to connect.
+class _Stage(Enum):
+    """How far it has come."""
 
-    `if_id` binds policies to the XFRM interface of that number, for kernel ESP.
-    """
-    for authority in credentials.authorities:
-        yield Order("load-cert", {"type": "X509", "flag": "CA", "data": authority})
-    for certificate in credentials.chain:
-        yield Order("load-cert", {"type": "X509", "flag": "NONE", "data": certificate})
-    if credentials.key is not None:
-        yield Order("load-key", {"type": "any", "data": credentials.key.reveal()})
-    if spec.auth is IpsecAuth.MSCHAPV2 and spec.password is not None:
-        # Without an owner it is whoever's: this daemon has but one account, and how it is spelled is the server's.
-        yield Order("load-shared", {"id": _SECRET_ID, "type": "EAP", "data": spec.password.reveal()})
-    yield Order("load-conn", {IKE: _connection(spec, server, credentials, if_id)})
+    CONNECTING = auto()
+    LATE = auto()  # not connected in time
+    CONNECTED = auto()
 
 
-def initiation(within: float) -> Message:
-    """The order to connect, given `within` seconds."""
-    return {"ike": IKE, "child": CHILD, "timeout": int(within * 1000), "loglevel": 0}
+@dataclass(frozen=True, slots=True)
+class Place:
+    """What is the same for all connections of a tunnel. `vpn` is `spec.vpn`."""
+
+    spec: TunnelSpec
+    vpn: IpsecSpec
+    tools: Tools
+    encryption: Encryption
+
+    @property
+    def settings(self) -> Settings:
+        """Charon's."""
+        return Settings(
+            socket=self.tools.runtime / f"ipsec-{self.spec.name}.vici",
+            auth=self.vpn.auth,
+            encryption=self.encryption,
+            device=self.spec.interface if self.encryption is Encryption.KERNEL else None,
+        )
+
+    @property
+    def if_id(self) -> int | None:
+        """The number of the XFRM interface, where there is one."""
+        return if_id(self.spec.name) if self.encryption is Encryption.KERNEL else None
 
 
-def _connection(spec: IpsecSpec, server: Endpoint, credentials: Credentials, if_id: int | None) -> Message:
-    proposals = {"proposals": list(spec.proposals)} if spec.proposals else {}
-    return {
-        "version": 2,
-        "remote_addrs": [server.host],
-        "remote_port": server.port,
-        "vips": ["0.0.0.0", *(["::"] if _wants_ipv6(spec) else [])],  # noqa: S104 - any address, please
-        "encap": "yes",  # ESP in UDP even without NAT: it passes firewalls, and is all that user space can do
-        "fragmentation": "yes",
-        "mobike": "no",
-        "dpd_delay": f"{DPD_DELAY:g}s",
-        "keyingtries": 1,
-        "send_cert": "always",
-        **proposals,
-        "local": _local(spec, credentials),
-        "remote": {
-            "auth": "pubkey",
-            "id": spec.remote_id or server.host,
-            "cacerts": list(credentials.authorities),
-        },
-        "children": {CHILD: _child(spec, if_id)},
-    }
+class Connection:
+    """To be run once."""
+
+    def __init__(self, place: Place, server: Endpoint, credentials: Credentials, attempt: Attempt) -> None:
+        self._place = place
+        self._server = server
+        self._credentials = credentials
+        self._attempt = attempt
+        self._stage = _Stage.CONNECTING
+        self._heard: deque[tuple[float, Said]] = deque(maxlen=_MEMORY)
+        self._spoke = asyncio.Event()
+
+    async def run(self) -> Failure:
+        """See `client.Client.run`. Raises LinkError."""
+        end: Failure | None = None
+        try:
+            async with charon(self._place.settings, self._hear) as daemon:
+                end = await self._until_death(daemon, self._live(daemon))
+        except ProgramMissingError as error:
+            return self._failure(FailureReason.PROGRAM_MISSING, str(error))
+        except CharonError as error:
+            return error.failure or self._explained() or self._failure(FailureReason.OTHER, str(error))
+        except OrdersLostError as error:
+            return self._failure(FailureReason.CLIENT_DIED, str(error))
+        # Only now, when charon has ended, has all been heard that it had to say.
+        return end or self._explained() or self._unexplained()
+
+    async def _live(self, daemon: Charon) -> Failure | None:
+        """Connect, and watch; None where charon's lines tell the reason of the end."""
+        orders = daemon.orders
+        try:
+            async with asyncio.timeout(_ANSWER):
+                await self._tell(orders)
+        except OrderRefusedError as error:
+            return self._failure(FailureReason.CONFIGURATION, f"charon does not take what it is told: {error}")
+        try:
+            async with asyncio.timeout(_CONNECT):
+                await orders.give_streamed("initiate", "control-log", configuration.initiation(_CONNECT))
+        except TimeoutError:
+            self._stage = _Stage.LATE
+            return None
+        except OrderRefusedError:
+            return None
+        stands = await _look(orders)
+        if not stands.carries:
+            return None
+        if not stands.addresses:
+            return self._failure(FailureReason.OTHER, "the server gave no address")
+        await self._dress(daemon, stands.addresses)
+        self._stage = _Stage.CONNECTED
+        self._attempt.connected(stands.addresses)
+        await self._watch(orders, stands)
+        return None
+
+    async def _tell(self, orders: Orders) -> None:
+        place = self._place
+        for order in configuration.orders(place.vpn, self._server, self._credentials, if_id=place.if_id):
+            await orders.give(order.command, order.message)
+
+    async def _watch(self, orders: Orders, stands: Standing) -> None:
+        meter = Meter()
+        while stands.carries:
+            passed = meter.read(stands)
+            self._attempt.counted(passed.transmitted, passed.received)
+            self._spoke.clear()
+            with suppress(TimeoutError):
+                async with asyncio.timeout(_LOOK):
+                    await self._spoke.wait()
+            stands = await _look(orders)
+
+    async def _dress(self, daemon: Charon, addresses: tuple[IPAddress, ...]) -> None:
+        """Have the device under the tunnel's name, with its addresses and MTU. Raises LinkError.
+
+        Two servers may give out the same address. charon then finds that some device has it, and leaves it there: so
+        the device is known by its name and not by the address, and gets it here at the latest.
+        """
+        links, name = self._place.tools.links, self._place.spec.interface
+        if daemon.device is not None and daemon.device != name:
+            made = await links.find(daemon.device)
+            if made is None:
+                raise LinkError(f"charon's device {daemon.device} is gone")
+            await links.rename(made.index, name)
+        await links.configure(name, addresses=[ip_interface(address) for address in addresses], mtu=self._place.vpn.mtu)
+
+    async def _until_death(self, daemon: Charon, life: Coroutine[None, None, Failure | None]) -> Failure | None:
+        """What comes of `life`, unless charon dies in the middle of it."""
+        async with asyncio.TaskGroup() as group:
+            living = group.create_task(_or_error(life))
+            death = group.create_task(daemon.process.wait())
+            await asyncio.wait({living, death}, return_when=asyncio.FIRST_COMPLETED)
+            if living.done() and isinstance(living.result(), LinkError | OrdersLostError):
+                await asyncio.wait({death}, timeout=_DYING)
+            died = death.done()
+            living.cancel()
+            death.cancel()
+        if died:
+            return self._failure(FailureReason.CLIENT_DIED, f"charon {_ending(death.result())}")
+        result = living.result()
+        if isinstance(result, LinkError | OrdersLostError):
+            raise result
+        return result
+
+    # ---------------------------------------------------------------- what charon says
+
+    def _hear(self, line: str) -> None:
+        said = speech.heard(line)
+        level = said.level
+        if level is not None:
+            self._heard.append((asyncio.get_running_loop().time(), said))
+            self._attempt.said(level, said.component, said.text)
+            self._spoke.set()
+
+    def kernel_lacks_esp(self) -> bool:
+        """Whether it failed for that reason."""
+        return any(speech.NO_KERNEL_ESP.match(said.text) for said in self._lately())
+
+    def _lately(self) -> list[Said]:
+        """What may tell of the end: not of troubles that the connection got over long ago."""
+        now = asyncio.get_running_loop().time()
+        return [said for at, said in self._heard if now - at < _LATELY]
+
+    # ---------------------------------------------------------------- why it ended
+
+    def _explained(self) -> Failure | None:
+        texts = [said.text for said in self._lately()]
+        explanation = reasons.explain(texts, host=str(self._server), own_expiry=self._own_expiry())
+        return None if explanation is None else self._failure(*explanation)
+
+    def _unexplained(self) -> Failure:
+        """Nothing tells it: say what came last. A name is resolved before charon begins to speak with anybody."""
+        texts = [said.text for said in self._lately() if said.level is not LineLevel.DEBUG]
+        last = f"charon's last words: {texts[-1].strip()}" if texts else "charon says nothing about it"
+        match self._stage:
+            case _Stage.CONNECTING:
+                return self._failure(FailureReason.OTHER, last)
+            case _Stage.LATE if not any(text.startswith("initiating IKE_SA") for text in texts):
+                why = f"the name {self._server.host} cannot be resolved within {_CONNECT:g} s"
+                return self._failure(FailureReason.UNREACHABLE, why)
+            case _Stage.LATE:
+                return self._failure(FailureReason.TIMED_OUT, f"not connected within {_CONNECT:g} s; {last}")
+            case _Stage.CONNECTED:
+                return self._failure(FailureReason.OTHER, f"the connection is gone; {last}")
+
+    def _own_expiry(self) -> str | None:
+        if self._credentials.certificate is None:
+            return None
+        own = x509.load_der_x509_certificate(self._credentials.certificate)
+        return certificates.untimely(own, datetime.now(UTC))
+
+    def _failure(self, reason: FailureReason, detail: str) -> Failure:
+        return Failure(reason=reason, detail=detail, server=self._server)
 
 
-def _local(spec: IpsecSpec, credentials: Credentials) -> Message:
-    """Left out, `id` is the certificate's subject, and so is the EAP identity."""
-    identity: dict[str, Value] = {} if spec.local_id is None else {"id": spec.local_id}
-    certificates: dict[str, Value] = {} if credentials.certificate is None else {"certs": [credentials.certificate]}
-    match spec.auth:
-        case IpsecAuth.MSCHAPV2:
-            account = spec.eap_identity or spec.username or ""
-            return {"auth": "eap-mschapv2", "id": spec.local_id or account, "eap_id": account}
-        case IpsecAuth.TLS:
-            eap: dict[str, Value] = {} if spec.eap_identity is None else {"eap_id": spec.eap_identity}
-            return {"auth": "eap-tls", **identity, **eap, **certificates}
-        case IpsecAuth.PUBKEY:
-            return {"auth": "pubkey", **identity, **certificates}
+def if_id(tunnel: str) -> int:
+    """The number that binds a tunnel's policies to its XFRM interface: always the same one, and never 0."""
+    return zlib.crc32(tunnel.encode()) or 1
 
 
-def _child(spec: IpsecSpec, if_id: int | None) -> Message:
-    """Without `remote_networks` everything is asked for: the server narrows that down to what is behind it."""
-    networks = [str(network) for network in spec.remote_networks] or [_EVERYTHING]
-    proposals: dict[str, Value] = {"esp_proposals": _esp(spec.proposals)} if spec.proposals else {}
-    bound: dict[str, Value] = {} if if_id is None else {"if_id_in": if_id, "if_id_out": if_id}
-    return {
-        "mode": "tunnel",
-        "remote_ts": networks,
-        "start_action": "none",
-        "dpd_action": "clear",
-        "close_action": "none",
-        **proposals,
-        **bound,
-    }
+async def _look(orders: Orders) -> Standing:
+    """Where the connection stands, once it stands still."""
+    for _ in range(_LOOKS):
+        async with asyncio.timeout(_ANSWER):
+            answers = await orders.give_streamed("list-sas", "list-sa", {"ike": configuration.IKE})
+        stands = standing.read(answers)
+        if stands.carries or not stands.exists:
+            break
+        await asyncio.sleep(_GAP)
+    return stands
 
 
-def _esp(proposals: tuple[str, ...]) -> list[str]:
-    """ESP proposals after those for IKE: their ciphers without key exchange, and then strongSwan's own."""
-    ciphers = ["-".join(part for part in each.split("-") if not _NOT_ESP.match(part)) for each in proposals]
-    return list(dict.fromkeys([*(cipher for cipher in ciphers if cipher), "default"]))
+async def _or_error(
+    life: Coroutine[None, None, Failure | None],
+) -> Failure | LinkError | OrdersLostError | None:
+    """What comes of `life`: errors that are to be expected are values, as a group of tasks would wrap them."""
+    try:
+        return await life
+    except (LinkError, OrdersLostError) as error:
+        return error
+    except TimeoutError:
+        return OrdersLostError(f"charon has not answered for {_ANSWER:g} s")
 
 
-def _wants_ipv6(spec: IpsecSpec) -> bool:
-    return any(network.version == 6 for network in spec.remote_networks)  # noqa: PLR2004 - IPv6
+def _ending(status: int) -> str:
+    return f"was ended by {signal.Signals(-status).name}" if status < 0 else f"ended with status {status}"
+
+
+def link_failure(error: LinkError, server: Endpoint) -> Failure:
+    """What the kernel refuses, as a failure."""
+    not_permitted = error.number in {errno.EPERM, errno.EACCES}
+    reason = FailureReason.NOT_PERMITTED if not_permitted else FailureReason.OTHER
+    return Failure(reason=reason, detail=str(error), server=server)

@@ -43,6 +43,8 @@ _NOTES: Final[Mapping[str, tuple[re.Pattern[str] | None, str]]] = {
     "host": (None, "the server"),
 }
 
+_OWN: Final = "{own}"  # in words about the client's own certificate
+
 _NOT_TRUSTED: Final = FailureReason.CERTIFICATE_NOT_TRUSTED
 _EXPIRED: Final = FailureReason.CERTIFICATE_EXPIRED
 
@@ -278,23 +280,33 @@ def tells_a_failure(text: str) -> bool:
     return any(sign.pattern.match(text) for sign in signs) or bool(_REFUSED.match(text) or _OTHER_ERROR.match(text))
 
 
-def explain(lines: Sequence[str], *, host: str) -> Explanation | None:
+def explain(lines: Sequence[str], *, host: str, own_expiry: str | None = None) -> Explanation | None:
     """The reason that charon's lines (their texts, oldest first) tell for a failure; None where they tell none.
 
-    `host` is the server's. The lines are those since the attempt began, or since it had succeeded.
+    `host` is the server's. `own_expiry` says of a client's certificate that it has expired: servers only refuse it.
     """
+    explanation = _explanation(lines)
+    if explanation is None:
+        return None
+    reason, words, details = explanation
+    if own_expiry is not None and _OWN in words:
+        reason, words = _EXPIRED, f"the client's certificate {own_expiry}"
     notes = {name: default for name, (_, default) in _NOTES.items()} | {"host": host}
     for name, (pattern, _) in _NOTES.items():
         if pattern is not None and (last := _last(pattern, lines)):
             notes[name] = last[1]
+    return reason, words.format_map(notes | details)
+
+
+def _explanation(lines: Sequence[str]) -> tuple[FailureReason, str, dict[str, str]] | None:
+    """Reason, words, and what the telling line itself has to put into them."""
     for sign in _SIGNS:
         if found := _last(sign.pattern, lines):
-            return sign.reason, sign.words.format_map(notes | found.groupdict())
+            return sign.reason, sign.words, found.groupdict()
     if _last(_REFUSED, lines):
-        reason, words = _refusal(lines)
-        return reason, words.format_map(notes)
+        return *_refusal(lines), {}
     if found := _last(_OTHER_ERROR, lines):
-        return FailureReason.OTHER, f"the server says {found['notify']}"
+        return FailureReason.OTHER, "the server says {notify}", found.groupdict()
     return None
 
 

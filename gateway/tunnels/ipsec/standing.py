@@ -28,8 +28,12 @@ class Bytes:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Standing:
-    """`carries`: some CHILD_SA is in place. `addresses` are the virtual IPs. `passed`: bytes by CHILD_SA."""
+    """`exists`: there is some IKE_SA; `carries`: and some CHILD_SA is in place. `addresses` are the virtual IPs.
 
+    `passed`: bytes by CHILD_SA. While an IKE_SA is replaced there may be a moment in which neither has the CHILD_SA.
+    """
+
+    exists: bool = False
     carries: bool = False
     addresses: tuple[IPAddress, ...] = ()
     passed: Mapping[str, Bytes] = field(default_factory=dict)
@@ -57,10 +61,11 @@ class Meter:
 
 def read(answers: Iterable[Answer]) -> Standing:
     """Where the connection stands, given all answers to one `list-sas`."""
-    carries = False
+    exists = carries = False
     addresses: dict[IPAddress, None] = {}
     passed: dict[str, Bytes] = {}
     for ike in (_section(each) for answer in answers for each in answer.values()):
+        exists = True
         for address in _list(ike.get("local-vips")):
             addresses[ip_address(address)] = None
         for child in map(_section, _section(ike.get("child-sas")).values()):
@@ -68,7 +73,7 @@ def read(answers: Iterable[Answer]) -> Standing:
             passed[_text(child.get("uniqueid"))] = Bytes(
                 _number(child.get("bytes-out")), _number(child.get("bytes-in"))
             )
-    return Standing(carries=carries, addresses=tuple(addresses), passed=passed)
+    return Standing(exists=exists, carries=carries, addresses=tuple(addresses), passed=passed)
 
 
 def _section(value: object) -> Answer:

@@ -21,7 +21,8 @@ from gateway.errors import LinkError
 from gateway.model import Endpoint, Esp, FailureReason, LineLevel, Secret
 from gateway.tunnels.ipsec import charon as daemon
 from gateway.tunnels.ipsec import pid_file
-from gateway.tunnels.ipsec.client import IpsecClient, if_id
+from gateway.tunnels.ipsec.client import IpsecClient
+from gateway.tunnels.ipsec.connection import if_id
 from gateway.tunnels.ipsec.orders import Orders
 from gateway.tunnels.tools import Link
 from tests.lab import client
@@ -446,8 +447,3 @@ async def test_who_may_make_no_device_is_told_so_and_not_given_another_esp(serve
     failure, _ = await _failure(replace(tools, links=links), entry(server.access, esp=Esp.AUTO))
     assert failure.reason is FailureReason.NOT_PERMITTED
     assert links.done == [_MADE]
-
-
-def test_a_tunnel_s_number_is_always_the_same_and_never_zero():
-    assert if_id("zone-b") == if_id("zone-b") != if_id("zone-a")
-    assert 0 < if_id("") < 2**32

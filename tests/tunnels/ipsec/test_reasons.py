@@ -285,3 +285,27 @@ def test_the_reason_is_the_true_one(lines, reason, words):
 def test_what_goes_well_is_no_failure(lines):
     assert explain(lines, host=_HOST) is None
     assert not any(tells_a_failure(line) for line in lines)
+
+
+@pytest.mark.parametrize(
+    ("lines", "reason", "words"),
+    [
+        (
+            (*_PUBKEY, "received AUTHENTICATION_FAILED notify error"),
+            FailureReason.CERTIFICATE_EXPIRED,
+            "the client's certificate CN=gw-client expired on 2026-11-26",
+        ),
+        (
+            (*_TLS, "received fatal TLS alert 'certificate unknown'"),
+            FailureReason.CERTIFICATE_EXPIRED,
+            "the client's certificate CN=gw-client expired on 2026-11-26",
+        ),
+        (
+            (*_PUBKEY, 'no issuer certificate found for "CN=site-b"', '  issuer is "CN=stranger"'),
+            FailureReason.CERTIFICATE_NOT_TRUSTED,
+            "the server's certificate CN=site-b is issued by CN=stranger, which is not in ca",
+        ),
+    ],
+)
+def test_a_refused_certificate_that_has_expired_is_refused_for_that(lines, reason, words):
+    assert explain(lines, host=_HOST, own_expiry="CN=gw-client expired on 2026-11-26") == (reason, words)

@@ -23,12 +23,13 @@ def _answer(*children, vips=(b"10.72.100.1",)):
 
 
 def test_no_answer_is_no_connection():
-    assert read([]) == Standing(carries=False, addresses=(), passed={})
+    assert read([]) == Standing(exists=False, carries=False, addresses=(), passed={})
 
 
 def test_a_connection_has_addresses_and_bytes():
     answer = _answer(_child(1, "INSTALLED", 327, 509), vips=(b"10.72.100.1", b"fd00::1"))
     assert read([answer]) == Standing(
+        exists=True,
         carries=True,
         addresses=(ip_address("10.72.100.1"), ip_address("fd00::1")),
         passed={"1": Bytes(327, 509)},
@@ -57,7 +58,7 @@ def test_while_it_is_rekeyed_there_are_two_connections_of_one_address():
 
 
 def test_an_answer_without_what_is_looked_for_is_no_error():
-    assert read([{"gateway": {}}]) == Standing()
+    assert read([{"gateway": {}}]) == Standing(exists=True)
 
 
 def test_bytes_of_a_replaced_child_stay_counted():
