@@ -1,0 +1,176 @@
+"""Devices: found, made, renamed, given addresses. See `tools.Links` for the contract."""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+import socket
+from collections.abc import Iterator, Sequence
+from ipaddress import ip_interface
+from typing import Any, Final
+
+from pyroute2 import IPRoute
+from pyroute2.netlink.exceptions import NetlinkError
+from pyroute2.netlink.rtnl.ifinfmsg import IFF_UP
+
+from gateway.model import IPAddress
+from gateway.tunnels.netlink import Netlink
+from gateway.tunnels.tools import IPInterface, Link
+from gateway.tunnels.tun import make_tun
+
+_WITHOUT_RENAME: Final = errno.EBUSY
+"""What kernels before 6.2 say of a device that is up and should be renamed."""
+
+
+class KernelLinks:
+    """The kernel's devices, as this process sees them. Does not own `netlink`."""
+
+    def __init__(self, netlink: Netlink) -> None:
+        self._netlink = netlink
+
+    async def find(self, name: str) -> Link | None:
+        """See `tools.Links`."""
+        return await self._netlink.ask(f"look at the device {name}", lambda ipr: _find(ipr, name))
+
+    async def holding(self, address: IPAddress) -> Link | None:
+        """See `tools.Links`."""
+        return await self._netlink.ask(f"look for the device with {address}", lambda ipr: _holding(ipr, address))
+
+    async def make_tun(self, name: str) -> None:
+        """See `tools.Links`."""
+        await asyncio.to_thread(make_tun, name)
+
+    async def make(self, name: str, kind: str, *, if_id: int | None = None, parent: int | None = None) -> None:
+        """See `tools.Links`."""
+        request = new_link(name, kind, if_id=if_id, parent=parent)
+        await self._netlink.ask(f"make the {kind} device {name}", lambda ipr: ipr.link("add", **request))
+
+    async def remove(self, name: str) -> None:
+        """See `tools.Links`."""
+        await self._netlink.ask(f"remove the device {name}", lambda ipr: _remove(ipr, name))
+
+    async def rename(self, index: int, name: str) -> None:
+        """See `tools.Links`."""
+        await self._netlink.ask(f"rename device {index} to {name}", lambda ipr: _rename(ipr, index, name))
+
+    async def configure(
+        self, name: str, *, addresses: Sequence[IPInterface] | None = None, mtu: int | None = None
+    ) -> None:
+        """See `tools.Links`."""
+        await self._netlink.ask(f"configure the device {name}", lambda ipr: _configure(ipr, name, addresses, mtu))
+
+
+def new_link(name: str, kind: str, *, if_id: int | None, parent: int | None) -> dict[str, object]:
+    """What RTM_NEWLINK says of a new device, in pyroute2's words: IFLA_XFRM_IF_ID and IFLA_XFRM_LINK for "xfrm"."""
+    request: dict[str, object] = {"ifname": name, "kind": kind}
+    if if_id is not None:
+        request["xfrm_if_id"] = if_id
+    if parent is not None:
+        request["xfrm_link"] = parent
+    return request
+
+
+# ---------------------------------------------------------------- in the thread
+
+
+def _find(ipr: IPRoute, name: str) -> Link | None:
+    try:
+        (message,) = ipr.link("get", ifname=name)
+    except NetlinkError as error:
+        if error.code == errno.ENODEV:
+            return None
+        raise
+    return _link(ipr, message)
+
+
+def _holding(ipr: IPRoute, address: IPAddress) -> Link | None:
+    for message in ipr.get_addr():
+        if str(address) in {message.get("IFA_LOCAL"), message.get("IFA_ADDRESS")}:
+            try:
+                (link,) = ipr.link("get", index=message["index"])
+            except NetlinkError as error:
+                if error.code == errno.ENODEV:  # it has just gone
+                    continue
+                raise
+            return _link(ipr, link)
+    return None
+
+
+def _link(ipr: IPRoute, message: Any) -> Link:
+    info = message.get("IFLA_LINKINFO")
+    return Link(
+        index=message["index"],
+        name=message.get("IFLA_IFNAME"),
+        kind="" if info is None else info.get("IFLA_INFO_KIND") or "",
+        mtu=message.get("IFLA_MTU") or 0,
+        up=bool(message["flags"] & IFF_UP),
+        addresses=tuple(_addresses(ipr, message["index"])),
+    )
+
+
+def _addresses(ipr: IPRoute, index: int) -> Iterator[IPInterface]:
+    """The addresses of a device, those that the kernel gives by itself left out."""
+    for message in ipr.get_addr(index=index):
+        if message["index"] != index:
+            continue
+        own = ip_interface(f"{message.get('IFA_LOCAL') or message.get('IFA_ADDRESS')}/{message['prefixlen']}")
+        if not (own.version == 6 and own.ip.is_link_local):  # noqa: PLR2004 - the protocol's name
+            yield own
+
+
+def _index(ipr: IPRoute, name: str) -> int:
+    (message,) = ipr.link("get", ifname=name)
+    index: int = message["index"]
+    return index
+
+
+def _remove(ipr: IPRoute, name: str) -> None:
+    try:
+        ipr.link("del", index=_index(ipr, name))
+    except NetlinkError as error:
+        if error.code != errno.ENODEV:
+            raise
+
+
+def _rename(ipr: IPRoute, index: int, name: str) -> None:
+    (message,) = ipr.link("get", index=index)
+    if message.get("IFLA_IFNAME") == name:
+        return
+    try:
+        ipr.link("set", index=index, ifname=name)
+    except NetlinkError as error:
+        if error.code != _WITHOUT_RENAME:
+            raise
+        kept = [each for each in _addresses(ipr, index) if each.version == 6]  # noqa: PLR2004 - as above
+        ipr.link("set", index=index, state="down")
+        try:
+            ipr.link("set", index=index, ifname=name)
+        finally:
+            ipr.link("set", index=index, state="up")
+            for each in kept:  # IPv6 addresses do not survive that, IPv4 ones do
+                _add(ipr, index, each)
+
+
+def _configure(ipr: IPRoute, name: str, addresses: Sequence[IPInterface] | None, mtu: int | None) -> None:
+    index = _index(ipr, name)
+    if mtu is not None:
+        ipr.link("set", index=index, mtu=mtu)
+    if addresses is not None:
+        have = set(_addresses(ipr, index))
+        for each in have - set(addresses):
+            ipr.addr("del", index=index, address=str(each.ip), prefixlen=each.network.prefixlen)
+        for each in addresses:
+            if each not in have:
+                _add(ipr, index, each)
+    ipr.link("set", index=index, state="up")
+
+
+def _add(ipr: IPRoute, index: int, address: IPInterface) -> None:
+    family = socket.AF_INET if address.version == 4 else socket.AF_INET6  # noqa: PLR2004 - as above
+    flags = {} if family == socket.AF_INET else {"flags": _IFA_F_NODAD}  # nobody else can have it
+    ipr.addr(
+        "replace", index=index, address=str(address.ip), prefixlen=address.network.prefixlen, family=family, **flags
+    )
+
+
+_IFA_F_NODAD: Final = 0x02
