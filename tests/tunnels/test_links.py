@@ -126,14 +126,18 @@ def test_two_hundred_changes_leave_nothing_open():
         async with kernel_links() as links:
             await links.make_tun("vpn-a")
             await links.find("vpn-a")
-            before = set(Path("/proc/self/fd").iterdir())
+            before = _descriptors()
             for number in range(200):
                 await links.configure("vpn-a", addresses=[ip_interface(f"10.9.0.{1 + number % 200}/24")])
                 await links.remove("nonesuch")
                 await links.make_tun("vpn-a")
-            assert set(Path("/proc/self/fd").iterdir()) == before
+            assert _descriptors() == before
 
     in_namespace(scenario)
+
+
+def _descriptors() -> set[Path]:
+    return set(Path("/proc/self/fd").iterdir())
 
 
 # ---------------------------------------------------------------- kinds that may not be here: the message itself
