@@ -9,12 +9,12 @@ from __future__ import annotations
 import asyncio
 import os
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from gateway.errors import GatewayError
+from gateway.errors import GatewayError, LinkError
 from gateway.model import Failure, FailureReason
 from gateway.tunnels.children import Child, child
 from gateway.tunnels.ipsec import pid_file, rules, speech
@@ -26,6 +26,9 @@ PROGRAM: Final = "charon"
 _START: Final = 5.0  # seconds; it takes 0.02
 _OTHERS: Final = 5.0  # seconds for the start of another charon of a gateway, which holds the pid file meanwhile
 _PAUSE: Final = 0.02
+_LEAVE: Final = (
+    1.5  # seconds to end in; it takes 0.05, and hangs now and then if it is cut off in the middle of an order
+)
 _UNREAD: Final = 64  # its exit status when it cannot begin, for want of its configuration
 
 
@@ -62,6 +65,8 @@ async def charon(settings: Settings, on_line: Callable[[str], None]) -> AsyncIte
             await rules.remove()
             yield Charon(process, orders, device)
     finally:
+        with suppress(LinkError):  # nothing is left where nothing was permitted
+            await rules.remove()  # killed, or ended before it was ready
         settings.socket.unlink(missing_ok=True)
         configuration.unlink(missing_ok=True)
 
@@ -70,11 +75,12 @@ async def charon(settings: Settings, on_line: Callable[[str], None]) -> AsyncIte
 async def _started(configuration: Path, on_line: Callable[[str], None]) -> AsyncIterator[tuple[Child, str | None]]:
     """A charon that has come up, and its device; tried again while others that come up hold the pid file."""
     loop = asyncio.get_running_loop()
+    environment = {"STRONGSWAN_CONF": str(configuration)}
     deadline = loop.time() + _OTHERS
     while True:
         await _way_is_free(deadline)
         birth = _Birth(on_line)
-        async with child([PROGRAM], on_line=birth.hear, env={"STRONGSWAN_CONF": str(configuration)}) as process:
+        async with child([PROGRAM], on_line=birth.hear, env=environment, grace=_LEAVE) as process:
             if await birth.seen(process):
                 _release(process.pid)
                 yield process, birth.device

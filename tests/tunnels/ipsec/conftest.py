@@ -2,51 +2,41 @@
 
 from __future__ import annotations
 
-import errno
-import json
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
 
 import pytest
+import pytest_asyncio
 
-from gateway.errors import LinkError
-from gateway.tunnels.tools import Link, Tools
-from tests.lab.commands import run
-from tests.lab.errors import CommandError
+from gateway.tunnels.links import KernelLinks
+from gateway.tunnels.netlink import Netlink
+from gateway.tunnels.tools import Tools
 from tests.lab.lab import Lab
-from tests.tunnels.ipsec.support import inside
-
-
-class _IpLinks:
-    """What a client needs of the kernel's devices, by the command `ip`."""
-
-    async def find(self, name: str) -> Link | None:
-        found = [each for each in json.loads(_ip("-j link")) if each["ifname"] == name]
-        return Link(index=found[0]["ifindex"], name=name, kind="tun", mtu=found[0]["mtu"], up=True) if found else None
-
-    async def make(self, name: str, kind: str, *, if_id: int | None = None) -> None:
-        try:
-            _ip(f"link add {name} type {kind} if_id {if_id}")
-        except CommandError as error:
-            raise LinkError(error.output, errno.EOPNOTSUPP) from error
-
-    async def rename(self, index: int, name: str) -> None:
-        (found,) = [each["ifname"] for each in json.loads(_ip("-j link")) if each["ifindex"] == index]
-        _ip(f"link set {found} name {name}")
-
-    async def configure(self, name: str, *, addresses=(), mtu: int | None = None) -> None:
-        for address in addresses:
-            _ip(f"address replace {address} dev {name}")
-        if mtu is not None:
-            _ip(f"link set {name} mtu {mtu}")
-
-
-def _ip(words: str) -> str:
-    return run(["ip", *words.split()])
+from tests.tunnels.inside import inside
 
 
 @pytest.fixture
-def tools(empty_lab: Lab, tmp_path) -> Iterator[Tools]:
+def cloud(empty_lab: Lab) -> Iterator[Lab]:
+    """The lab, with the test in its cloud."""
+    with inside(empty_lab.cloud):
+        yield empty_lab
+
+
+@pytest_asyncio.fixture
+async def tools(cloud: Lab, tmp_path: Path) -> AsyncIterator[Tools]:
+    """What the gateway gives to its clients, but for the routes."""
     runtime = tmp_path / "run"
     runtime.mkdir(mode=0o700)
-    with inside(empty_lab.cloud):
-        yield Tools(links=_IpLinks(), roads=None, runtime=runtime)
+    netlink = Netlink()
+    yield Tools(links=KernelLinks(netlink), roads=_NoRoads(), runtime=runtime)
+    await netlink.close()
+
+
+class _NoRoads:
+    """Routes are for whoever runs the client."""
+
+    async def open(self, tunnel: str, interface: str, addresses: object) -> None:
+        raise NotImplementedError
+
+    async def close(self, tunnel: str) -> None:
+        raise NotImplementedError

@@ -1,41 +1,21 @@
-"""What tests of the IKEv2 client share: the gateway's place in a lab, an entry for a server, and an ear."""
+"""What tests of the IKEv2 client share: an entry for a server, an ear, and a client that runs."""
 
 from __future__ import annotations
 
 import asyncio
 import base64
-import ctypes
-import os
-from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from pathlib import Path
 
 from gateway.model import Endpoint, Esp, Failure, IpsecAuth, IpsecSpec, LineLevel, Secret, TunnelKind, TunnelSpec
 from gateway.tunnels.ipsec.client import IpsecClient
-from tests.lab.netns import Namespace
 from tests.lab.servers.ipsec import IpsecAccess
+from tests.tunnels.inside import inside
+
+__all__ = ["Ear", "Run", "charons", "entry", "inside", "running"]
 
 _PATIENCE = 20.0  # seconds for a connection, or its end, on a machine that may be busy
-_libc = ctypes.CDLL(None, use_errno=True)
-
-
-@contextmanager
-def inside(space: Namespace) -> Iterator[None]:
-    """Have the calling thread, which is the main one, in a network namespace: its children and its threads are, too."""
-    outside = os.open("/proc/thread-self/ns/net", os.O_RDONLY | os.O_CLOEXEC)
-    within = os.open(f"/run/netns/{space.name}", os.O_RDONLY | os.O_CLOEXEC)
-    try:
-        _enter(within)
-        yield
-    finally:
-        _enter(outside)
-        os.close(within)
-        os.close(outside)
-
-
-def _enter(fd: int) -> None:
-    if _libc.setns(fd, 0) != 0:
-        raise OSError(ctypes.get_errno(), "setns")
 
 
 def entry(access: IpsecAccess, name: str = "zone-b", *, bundled: bool = False, **further: object) -> TunnelSpec:

@@ -4,7 +4,7 @@ import pytest
 
 from gateway.tunnels.ipsec import rules
 from gateway.tunnels.ipsec.settings import TABLE
-from tests.tunnels.ipsec.support import inside
+from tests.tunnels.inside import inside
 
 pytestmark = pytest.mark.lab
 
