@@ -60,6 +60,21 @@ class Event(StrEnum):
     FORWARD_FAILBACK = "forward.failback"
     """from_tunnel, to_tunnel, forwards (how many returned), names (the first of them)."""
 
+    TUNNEL_CONNECTING = "tunnel.connecting"
+    """tunnel, server, attempt (how many since it was last connected)."""
+
+    TUNNEL_CONNECTED = "tunnel.connected"
+    """tunnel, server, interface, addresses: its VPN client is connected, and the routes are there."""
+
+    TUNNEL_DISCONNECTED = "tunnel.disconnected"
+    """tunnel, lasted (seconds), and unless somebody asked for it: server, reason, detail. A warning then."""
+
+    TUNNEL_ATTEMPT_FAILED = "tunnel.attempt_failed"
+    """tunnel, server, reason, detail: the VPN client could not connect; it tries again by itself."""
+
+    TUNNEL_AUTH_FAILED = "tunnel.auth_failed"
+    """tunnel, server, reason, detail: the server refused the account; it is tried again slowly. An error."""
+
     TUNNEL_ADMIN = "tunnel.admin"
     """tunnel, admin (what the operator wants of it), by, timeout (seconds, of a drain)."""
 

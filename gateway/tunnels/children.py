@@ -11,6 +11,7 @@ PR_SET_PDEATHSIG: that follows the thread that spawned it, so children are spawn
 from __future__ import annotations
 
 import asyncio
+import os
 import shutil
 import signal
 import subprocess
@@ -24,7 +25,7 @@ _PATH: Final = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin:/us
 _GRACE: Final = 3.0  # seconds from SIGTERM to SIGKILL
 _LAST_WORDS: Final = 0.5  # seconds from its end to that of its output, which a child of its own may keep open
 _STDOUT: Final = 1
-_LONGEST_LINE: Final = 4096  # characters: the rest of a longer one is the next line
+_LONGEST_LINE: Final = 4096  # bytes: the rest of a longer one is the next line
 
 
 def find_program(name: str) -> str:
@@ -35,23 +36,28 @@ def find_program(name: str) -> str:
     return found
 
 
+_running: Final[set[int]] = set()
+
+
+def owned() -> frozenset[int]:
+    """The processes that were started here and are not known to have ended: somebody waits for each."""
+    return frozenset(_running)
+
+
 class Child(asyncio.SubprocessProtocol):
     """A running program. `pid` is its process, which leads a session and a process group of its own."""
+
+    pid: int
 
     def __init__(self, name: str, on_line: Callable[[str], None]) -> None:
         self.name = name
         self.returncode: int | None = None
         """As `wait`; None while it runs."""
         self._on_line = on_line
-        self._partial: dict[int, str] = {}
+        self._partial: dict[int, bytes] = {}
         self._ended = asyncio.Event()
         self._silent = asyncio.Event()
         self._transport: asyncio.SubprocessTransport
-
-    @property
-    def pid(self) -> int:
-        """Its process; another's, once it has ended and been reaped."""
-        return self._transport.get_pid()
 
     async def wait(self) -> int:
         """Its exit code; the negative number of the signal that ended it. All that it said has been passed on."""
@@ -72,23 +78,33 @@ class Child(asyncio.SubprocessProtocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """It has started."""
         self._transport = cast("asyncio.SubprocessTransport", transport)
+        self.pid = self._transport.get_pid()
+        _running.add(self.pid)
 
     def pipe_data_received(self, fd: int, data: bytes) -> None:
         """It has said something: whole lines are passed on."""
-        *whole, rest = (self._partial.get(fd, "") + data.decode(errors="replace")).split("\n")
-        self._partial[fd] = rest[-_LONGEST_LINE:]
+        *whole, rest = (self._partial.get(fd, b"") + data).split(b"\n")
+        while len(rest) > _LONGEST_LINE:
+            whole.append(rest[:_LONGEST_LINE])
+            rest = rest[_LONGEST_LINE:]
+        self._partial[fd] = rest
         for line in whole:
-            self._on_line(line[:_LONGEST_LINE].rstrip("\r"))
+            self._say(line)
 
     def pipe_connection_lost(self, fd: int, exc: Exception | None) -> None:  # noqa: ARG002 - the protocol's
         """It has closed its output: what was begun is a line, too."""
-        if rest := self._partial.pop(fd, ""):
-            self._on_line(rest)
+        if rest := self._partial.pop(fd, b""):
+            self._say(rest)
         if fd == _STDOUT:
             self._silent.set()
 
+    def _say(self, line: bytes) -> None:
+        for start in range(0, max(1, len(line)), _LONGEST_LINE):
+            self._on_line(line[start : start + _LONGEST_LINE].decode(errors="replace").rstrip("\r"))
+
     def process_exited(self) -> None:
-        """It has ended, and is reaped."""
+        """It has ended, and is reaped: its number may be another's soon."""
+        _running.discard(self.pid)
         self.returncode = self._transport.get_returncode()
         self._ended.set()
 
@@ -108,7 +124,7 @@ async def child(
     a plain locale. `feed` is written to its standard input, which is closed then. Raises ProgramMissingError.
     """
     name, *arguments = argv
-    command = [find_program("setpriv"), "--pdeathsig", "KILL", "--", find_program(name), *arguments]
+    command = [*_mortal(), find_program(name), *arguments]
     loop = asyncio.get_running_loop()
     transport, process = await loop.subprocess_exec(
         lambda: Child(name, on_line),
@@ -126,12 +142,20 @@ async def child(
             stdin.write_eof()
         yield process
     finally:
-        await _end(process, grace)
-        transport.close()
+        try:
+            await _end(process, grace)
+        finally:
+            transport.close()
+
+
+def _mortal() -> list[str]:
+    """The beginning of a command that dies with this process, even if that dies before the command has been heard."""
+    check = 'test "$PPID" = "$0" && exec "$@"'
+    return [find_program("setpriv"), "--pdeathsig", "KILL", "--", find_program("sh"), "-c", check, str(os.getpid())]
 
 
 async def _end(process: Child, grace: float) -> None:
-    """Have it end, whatever it takes, also while this task is being cancelled."""
+    """Have it end, whatever it takes, also while this task is being cancelled; and what it started with it."""
     process.signal(signal.SIGTERM)
     try:
         async with asyncio.timeout(grace):
@@ -142,3 +166,6 @@ async def _end(process: Child, grace: float) -> None:
     except asyncio.CancelledError:
         process.signal(signal.SIGKILL)
         raise
+    finally:
+        with suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)  # its group, which it leads
