@@ -114,13 +114,7 @@ class Connection:
                 await self._tell(orders)
         except OrderRefusedError as error:
             return self._failure(FailureReason.CONFIGURATION, f"charon does not take what it is told: {error}")
-        try:
-            async with asyncio.timeout(_CONNECT):
-                await orders.give_streamed("initiate", "control-log", configuration.initiation(_CONNECT))
-        except TimeoutError:
-            self._stage = _Stage.LATE
-            return None
-        except OrderRefusedError:
+        if not await self._connect(orders):
             return None
         stands = await _look(orders)
         if not stands.carries:
@@ -132,6 +126,19 @@ class Connection:
         self._attempt.connected(stands.addresses)
         await self._watch(orders, stands)
         return None
+
+    async def _connect(self, orders: Orders) -> bool:
+        """Whether it is connected. charon keeps the deadline; ours is for a charon that does not."""
+        loop = asyncio.get_running_loop()
+        began = loop.time()
+        try:
+            async with asyncio.timeout(_CONNECT + _ANSWER):
+                await orders.give_streamed("initiate", "control-log", configuration.initiation(_CONNECT))
+        except (OrderRefusedError, TimeoutError):
+            if loop.time() - began >= _CONNECT:
+                self._stage = _Stage.LATE
+            return False
+        return True
 
     async def _tell(self, orders: Orders) -> None:
         place = self._place

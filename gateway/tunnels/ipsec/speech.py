@@ -35,10 +35,10 @@ _NOISE: Final = re.compile(
     r"|(?:generating|parsed) INFORMATIONAL (?:request|response) \d+ \[ \]"
     r"|flags changed for |checking certificate status|certificate status is not available"
 )
-# What charon makes of a device that has been renamed, a rule that has been taken from it, others that start beside it.
+# What charon makes of what is done to it: its device renamed, its rule taken away, others started beside it, its end.
 _EXPECTED: Final = re.compile(
     r"received netlink error: No such|unable to get interface index|unable to create IPv. routing table rule"
-    r"|charon already running"
+    r"|charon already running|destroying IKE_SA in state CONNECTING"
 )
 _TROUBLE: Final = re.compile(r"retransmit|received netlink error|unable to|failed")
 

@@ -20,7 +20,7 @@ import pytest
 from gateway.errors import LinkError
 from gateway.model import Endpoint, Esp, FailureReason, LineLevel, Secret
 from gateway.tunnels.ipsec import charon as daemon
-from gateway.tunnels.ipsec import pid_file
+from gateway.tunnels.ipsec import connection, pid_file
 from gateway.tunnels.ipsec.client import IpsecClient
 from gateway.tunnels.ipsec.connection import if_id
 from gateway.tunnels.ipsec.orders import Orders
@@ -308,6 +308,26 @@ async def test_an_attempt_is_cancelled_at_once(empty_lab, server, tools):
                 await run.cancelled()
 
 
+@pytest.mark.parametrize(
+    ("host", "reason", "detail"),
+    [
+        (
+            "10.91.2.2",
+            FailureReason.TIMED_OUT,
+            "not connected within 0.5 s; charon's last words: server requested EAP",
+        ),
+        ("nowhere.invalid", FailureReason.UNREACHABLE, "the name nowhere.invalid cannot be resolved"),
+    ],
+)
+async def test_an_attempt_takes_no_longer_than_it_may(server, tools, monkeypatch, host, reason, detail):
+    monkeypatch.setattr(connection, "_CONNECT", 0.5)
+    # A wrong password is answered after two seconds.
+    further = {"servers": (Endpoint(host, 500),), "remote_id": server.access.name, "password": Secret("wrong")}
+    failure, _ = await _failure(tools, entry(server.access, **further))
+    assert failure.reason is reason
+    assert failure.detail.startswith(detail)
+
+
 # ---------------------------------------------------------------- the end of a connection
 
 
@@ -329,7 +349,33 @@ async def test_a_charon_that_is_killed_is_missed_at_once(server, tools):
     assert (failure.reason, failure.detail) == (FailureReason.CLIENT_DIED, "charon was ended by SIGKILL")
 
 
+async def test_a_charon_that_is_frozen_is_given_up(server, tools, monkeypatch):
+    async with running(IpsecClient(entry(server.access), tools)) as run:
+        await run.connected()
+        monkeypatch.setattr(connection, "_ANSWER", 0.2)
+        (pid,) = charons(tools.runtime)
+        os.kill(pid, signal.SIGSTOP)
+        failure = await run.ended()
+    assert (failure.reason, failure.detail) == (FailureReason.CLIENT_DIED, "charon has not answered for 0.2 s")
+
+
+async def test_a_device_that_is_there_already_is_not_taken(empty_lab, server, tools):
+    empty_lab.cloud.ip("tuntap add dev zone-b mode tun")
+    try:
+        failure, _ = await _failure(tools, entry(server.access))
+    finally:
+        empty_lab.cloud.ip("link del zone-b")
+    assert failure.reason is FailureReason.OTHER
+    assert "to zone-b: File exists" in failure.detail
+
+
 # ---------------------------------------------------------------- charon itself
+
+
+async def test_without_a_place_of_its_own_it_does_not_start(server, tools):
+    failure, _ = await _failure(replace(tools, runtime=tools.runtime / "gone"), entry(server.access))
+    assert failure.reason is FailureReason.OTHER
+    assert "cannot be written: No such file or directory" in failure.detail
 
 
 @pytest.mark.parametrize(
@@ -342,13 +388,25 @@ async def test_a_charon_that_is_killed_is_missed_at_once(server, tools):
     ],
 )
 async def test_what_charon_may_not_do_is_named(server, tools, tmp_path, monkeypatch, launcher, words):
-    program = tmp_path / "launcher"
-    program.write_text(f"#!/bin/sh\nexec {shlex.join([*launcher, '/usr/lib/ipsec/charon'])}\n")
-    program.chmod(0o700)
-    monkeypatch.setattr(daemon, "PROGRAM", str(program))
+    monkeypatch.setattr(daemon, "PROGRAM", _launched(tmp_path, launcher))
     failure, _ = await _failure(tools, entry(server.access))
     assert failure.reason is FailureReason.NOT_PERMITTED
     assert words in failure.detail
+
+
+async def test_it_needs_one_capability_and_no_other(server, tools, tmp_path, monkeypatch):
+    only = ["setpriv", "--bounding-set=-all,+net_admin", "--inh-caps=-all,+net_admin", "--"]
+    monkeypatch.setattr(daemon, "PROGRAM", _launched(tmp_path, only))
+    async with running(IpsecClient(entry(server.access), tools)) as run:
+        await run.connected()
+
+
+def _launched(directory, launcher):
+    """charon as a program that begins with `launcher`."""
+    program = directory / "launcher"
+    program.write_text(f"#!/bin/sh\nexec {shlex.join([*launcher, '/usr/lib/ipsec/charon'])}\n")
+    program.chmod(0o700)
+    return str(program)
 
 
 async def test_a_program_that_is_not_installed_is_named(server, tools, monkeypatch):
