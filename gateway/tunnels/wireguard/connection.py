@@ -79,7 +79,7 @@ class Connection:
     def hear(self, said: Said) -> None:
         """A line of what makes the device."""
         now = _now()
-        if said.unanswered and self._vitals is not None:
+        if said.initiates and self._vitals is not None:
             self._vitals = vitals.tried(self._vitals)
         self._not_sent = said.not_sent or self._not_sent
         if said.level is None:

@@ -61,8 +61,12 @@ class KernelDevice:
         self._made = False
         if found is not None:
             await self._remove_left_over(found.kind)
-        await self._links.make(self._name, KIND)
-        self._made = True
+        self._made = True  # from here on, since what was begun goes on where this is cancelled
+        try:
+            await self._links.make(self._name, KIND)
+        except LinkError:
+            self._made = False
+            raise
 
     async def begin(self, peering: Peering) -> None:
         """See `device.Device`."""

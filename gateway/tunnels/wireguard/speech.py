@@ -18,7 +18,7 @@ READY: Final = "UAPI listener started"
 
 _LINE: Final = re.compile(r"(DEBUG|ERROR): \([^)]*\) [\d/]{10} [\d:]{8} (?:(peer\(\S+\)) - )?(.*)")
 _NOISE: Final = re.compile(r"Routine: |Sending keepalive packet|Receiving keepalive packet|UAPI: ")
-_TRIED: Final = re.compile(r"Handshake did not complete after \d+ seconds, retrying")
+_INITIATION: Final = "Sending handshake initiation"
 _NOT_SENT: Final = re.compile(r"Failed to send [a-z ]+:(?: .*:)? (.*)")
 _TROUBLE: Final = re.compile(
     r"Handshake did not complete|Retrying handshake|Removing all keys|Failed to |Received invalid"
@@ -47,9 +47,12 @@ class Said(NamedTuple):
         return LineLevel.INFO if _MILESTONE.match(self.text) else LineLevel.DEBUG
 
     @property
-    def unanswered(self) -> bool:
-        """Whether it says that a handshake got no answer within 5 s, and is tried again."""
-        return _TRIED.match(self.text) is not None
+    def initiates(self) -> bool:
+        """Whether it says that a handshake is tried: 5 s after the one before at the earliest.
+
+        That one got no answer it says only where nothing else, data or a keepalive, has it tried again first.
+        """
+        return self.text == _INITIATION
 
     @property
     def not_sent(self) -> str | None:

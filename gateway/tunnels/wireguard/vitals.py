@@ -13,8 +13,9 @@ unanswered. What follows is from its paper, https://www.wireguard.com/papers/wir
     a session older than 180 s        carries nothing: what is to be sent waits for a handshake
 
 So: an idle tunnel, whose last handshake may be hours ago, is alive. One that asks for an answer is lost when three
-handshakes in a row got none. wireguard-go says so. The kernel does not; there it is three times 5 s after the moment
-from which a handshake must have been under way: 15 s after the first thing unanswered, or, without a session, at once.
+handshakes in a row got none, and a fourth is tried: wireguard-go says when it tries. The kernel does not; so it is also
+lost three times 5 s after the moment from which a handshake must have been under way: 15 s after the first thing
+unanswered, or, without a session, at once.
 
 What was sent is known in bytes only. Keepalives are told from what wants an answer by how many there can have been:
 one each `keepalive` seconds, and at most two that answer the peer's data. So little never wants an answer; a
@@ -44,8 +45,8 @@ class Vitals:
     """What the peer has shown of itself in one connection.
 
     `heard_at`: when something came from it, `sent` the bytes sent until then. `shaken_at`: when it last shook hands.
-    `asked_at`: since when something that wants an answer has had none; None: nothing has. `tries`: handshakes that got
-    no answer since something came, where the device says so.
+    `asked_at`: since when something that wants an answer has had none; None: nothing has. `tries`: handshakes that were
+    tried since something came, where the device says so.
     """
 
     reading: Reading
@@ -73,20 +74,20 @@ def looked(vitals: Vitals, reading: Reading, now: float, *, keepalive: int) -> V
 
 
 def tried(vitals: Vitals) -> Vitals:
-    """A handshake got no answer."""
+    """A handshake is tried."""
     return replace(vitals, tries=vitals.tries + 1)
 
 
 def struggles(vitals: Vitals, now: float) -> bool:
     """Handshakes are under way, and are not answered: the peer may be somewhere else by now."""
-    return vitals.tries > 0 or (vitals.asked_at is not None and now - vitals.asked_at >= _before_trying(vitals))
+    return vitals.tries > 1 or (vitals.asked_at is not None and now - vitals.asked_at >= _before_trying(vitals))
 
 
 def lost(vitals: Vitals, now: float) -> str | None:
     """How the peer shows that it is gone; None: it need not be."""
     silent = f"nothing came for {now - vitals.heard_at:.0f} s"
-    if vitals.tries >= _TRIES:
-        return f"{silent}, and {vitals.tries} handshakes in a row got no answer"
+    if vitals.tries > _TRIES:
+        return f"{silent}, and {vitals.tries - 1} handshakes in a row got no answer"
     if vitals.asked_at is not None and now - vitals.asked_at >= _before_trying(vitals) + _TRYING:
         return f"{silent}, though something was sent {now - vitals.asked_at:.0f} s ago that wants an answer"
     return None
