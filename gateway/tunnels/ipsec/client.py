@@ -7,6 +7,7 @@ user space is charon's own, and ends with it.
 from __future__ import annotations
 
 import errno
+from contextlib import suppress
 from typing import Final
 
 from gateway.errors import LinkError
@@ -59,10 +60,11 @@ class IpsecClient:
         return failure
 
     async def close(self) -> None:
-        """Remove the XFRM interface, if there is one of ours. Raises LinkError."""
+        """Remove the XFRM interface, if there is one of ours."""
         if self._has_xfrm:
             self._has_xfrm = False
-            await self._tools.links.remove(self.interface)
+            with suppress(LinkError):  # what stays is removed before another is made
+                await self._tools.links.remove(self.interface)
 
     async def _encryption(self, attempt: Attempt) -> Encryption:
         """Who does ESP; the XFRM interface is there, if that is the kernel. Raises LinkError."""
