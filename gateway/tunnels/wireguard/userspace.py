@@ -145,7 +145,8 @@ class WireguardGo:
         """Raise DeviceError unless it is ours that listens: SO_PEERCRED names who did when it began to (unix(7))."""
         credentials = connected.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _CREDENTIALS.size)
         pid = _CREDENTIALS.unpack(credentials)[0]
-        if self._process is None or pid != self._process.pid:
+        ours = self._process
+        if ours is None or ours.returncode is not None or pid != ours.pid:
             raise _taken(self._name)
 
 

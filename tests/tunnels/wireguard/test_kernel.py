@@ -4,16 +4,21 @@ from __future__ import annotations
 
 import asyncio
 import errno
+from dataclasses import replace
+from functools import partial
 from ipaddress import ip_address
+from pathlib import Path
 
 import pytest
 
 from gateway.errors import LinkError
-from gateway.model import FailureReason, Secret
-from gateway.tunnels.tools import Link
-from gateway.tunnels.wireguard import messages
+from gateway.model import Endpoint, FailureReason, Secret, TunnelKind, TunnelSpec, WireguardSpec
+from gateway.tunnels.tools import Link, Tools
+from gateway.tunnels.wireguard import client, messages
+from gateway.tunnels.wireguard.client import WireguardClient
 from gateway.tunnels.wireguard.device import Address, DeviceError, Peering, Reading
 from gateway.tunnels.wireguard.kernel import KernelDevice, lacks
+from tests.tunnels.ipsec.support import Ear
 from tests.tunnels.wireguard import test_messages as told
 from tests.tunnels.wireguard.keys import PEER, PRIVATE, PUBLIC
 
@@ -41,6 +46,10 @@ class Kernel:
     async def remove(self, name):
         self.done.append("remove")
         self.devices.pop(name, None)
+
+    async def configure(self, name, *, addresses, mtu):
+        assert name in self.devices
+        self.done.append(f"{', '.join(map(str, addresses))}, {mtu}")
 
     def __call__(self, family):
         assert family == "wireguard"
@@ -154,3 +163,31 @@ async def test_it_has_no_process_that_could_end():
 def test_a_kernel_without_wireguard_is_told_from_one_that_refuses():
     assert lacks(LinkError("no such kind", errno.EOPNOTSUPP))
     assert not lacks(LinkError("not permitted", errno.EPERM))
+
+
+async def test_a_whole_connection_over_it(monkeypatch):
+    """The client as it is, with this kernel: connected, the device kept for the next connection, gone at the end."""
+    kernel = Kernel()
+    kernel.answers = [told.answer(peer=told.MET)]
+    monkeypatch.setattr(client, "KernelDevice", partial(KernelDevice, converse=kernel))
+    vpn = WireguardSpec(
+        servers=(Endpoint("127.0.0.1", 51820),),
+        private_key=Secret(PRIVATE),
+        peer_public_key=PEER,
+        addresses=("10.9.0.2/24",),
+    )
+    spec = TunnelSpec(name="zone-d", kind=TunnelKind.WIREGUARD, interface="zone-d", vpn=vpn)
+    gateway = WireguardClient(spec, Tools(links=kernel, roads=None, runtime=Path("/nowhere")))
+    for _ in range(2):
+        async with asyncio.TaskGroup() as group:
+            ear = Ear()
+            run = group.create_task(gateway.run(None, ear))
+            async with asyncio.timeout(5):
+                await ear.up.wait()
+            run.cancel()
+        assert kernel.orders[-1] == messages.forget("zone-d")
+    assert kernel.done == ["make wireguard", *["10.9.0.2/24, 1420"] * 2]
+    await gateway.close()
+    assert kernel.done[-1] == "remove"
+    peering = replace(PEERING, address=Address(ip_address("127.0.0.1"), 51820), keepalive=25)
+    assert kernel.orders[:2] == [messages.begin("zone-d", peering), messages.keep_alive("zone-d", PEER, 0)]
