@@ -175,6 +175,12 @@ class Event(StrEnum):
     VPN_LINE = "vpn.line"
     """tunnel, component, text: one line that a VPN client said, at its own level, secrets scrubbed."""
 
+    CERTIFICATE_EXPIRING = "certificate.expiring"
+    """tunnel, certificate ("ca" or "client"), subject, expires, days (left): within 30 days; once a day, a warning."""
+
+    CERTIFICATE_EXPIRED = "certificate.expired"
+    """tunnel, certificate, subject, expires: the tunnel cannot connect with it any more; once a day, an error."""
+
     BOOK_IN_MEMORY = "book.in_memory"
     """path, reason: the book cannot be kept on disk, so it ends with the process."""
 
