@@ -110,6 +110,17 @@ class Event(StrEnum):
     LISTENER_OPENED = "listener.opened"
     """forward, listen: a listener that had failed is open again."""
 
+    # ---- routes
+
+    ROUTES_CLEANED = "routes.cleaned"
+    """entries: rules and routes that a gateway had left behind which was killed."""
+
+    ROUTES_REFUSED = "routes.refused"
+    """tunnel, error: the kernel does not take a rule or route; tried again, said once."""
+
+    ROUTES_AMBIGUOUS = "routes.ambiguous"
+    """tunnels, address: both have this address, so the kernel cannot tell whose its own answers are."""
+
     # ---- the kernel and the resolver
 
     NETLINK_OPENED = "netlink.opened"
