@@ -25,6 +25,9 @@ from gateway.tunnels.wireguard.speech import Said
 from gateway.tunnels.wireguard.userspace import WireguardGo
 
 _FORGET: Final = 2.0  # seconds to take leave of a peer
+_APART: Final = 0.05
+"""Seconds from one peer to the next. A server takes a second handshake within 20 ms for a flood, or one that is played
+again, and is silent; the next is tried after five seconds."""
 _MTU: Final = 1420  # of a path of 1500, without the headers of IPv6, UDP and WireGuard
 _GATEWAY: Final = "gateway"  # what says a line that is not WireGuard's
 
@@ -42,6 +45,7 @@ class WireguardClient:
         self._resolver = Resolver()
         self._device: Device | None = None
         self._connection: Connection | None = None
+        self._parted_at = float("-inf")
 
     @property
     def interface(self) -> str:
@@ -54,10 +58,12 @@ class WireguardClient:
         try:
             addresses = await self._resolver.routed(server)
             device = await self._opened(attempt)
+            await asyncio.sleep(self._parted_at + _APART - asyncio.get_running_loop().time())
             try:
                 why = await self._connected(device, server, addresses, attempt)
             finally:
                 await _part(device)
+                self._parted_at = asyncio.get_running_loop().time()
         except DeviceError as error:
             return Failure(reason=error.reason, detail=str(error), server=server)
         except LinkError as error:

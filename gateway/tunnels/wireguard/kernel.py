@@ -10,6 +10,7 @@ import asyncio
 import errno
 import os
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Final, Protocol, Self, TypeVar
 
 from gateway.errors import LinkError
@@ -97,7 +98,8 @@ class KernelDevice:
         """Remove it, if it is there and ours."""
         if self._made:
             self._made = False
-            await self._links.remove(self._name)
+            with suppress(LinkError):  # one that stays is known by its key, and removed before another is made
+                await self._links.remove(self._name)
 
     async def _remove_left_over(self, kind: str) -> None:
         if kind != KIND:

@@ -188,6 +188,23 @@ async def test_cancelled_at_any_moment_it_leaves_nothing(server, tools, turns):
         await run.cancelled()
 
 
+def _descriptors():
+    return len([*Path("/proc/self/fd").iterdir()])
+
+
+async def test_again_and_again_it_holds_no_descriptor_more(server, tools):
+    held = []
+    for _ in range(6):
+        gateway = WireguardClient(entry(server.access), tools)
+        async with running(gateway) as run:
+            await run.connected()
+            await run.cancelled()
+            async with running(gateway) as another:
+                await another.connected()
+        held.append(_descriptors())
+    assert held[1:] == held[1:2] * 5  # the first makes what stays: the socket of the thread that asks the kernel
+
+
 async def test_the_socket_and_the_device_of_a_life_that_was_killed_are_no_hindrance(server, tools):
     orders("zone-d").parent.mkdir(exist_ok=True)
     with socket.socket(socket.AF_UNIX) as left_over:

@@ -129,6 +129,16 @@ async def test_what_is_somebody_elses_is_left_alone(kind, text):
     assert "zone-d" in kernel.devices
 
 
+async def test_closing_raises_nothing():
+    class Stubborn(Kernel):
+        async def remove(self, name):
+            raise LinkError(f"remove the device {name}: busy", errno.EBUSY)
+
+    device = _device(Stubborn())
+    await device.open()
+    await device.close()
+
+
 async def test_a_device_that_somebody_has_deleted_is_made_again():
     kernel = Kernel()
     device = _device(kernel)
