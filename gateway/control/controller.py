@@ -73,10 +73,13 @@ class Controller:
         tunnels: tuple[TunnelSpec, ...],
         *,
         hands: Hands,
+        witness: Callable[[Evidence, Decision], None] = lambda _evidence, _decision: None,
         clock: Callable[[], float] = monotonic,
     ) -> None:
+        """`witness` sees each piece of evidence with what it has led to, when that has been carried out."""
         self._state = initial(forwards, tunnels)
         self._hands = hands
+        self._witness = witness
         self._clock = clock
         self._queue: asyncio.Queue[_Item] = asyncio.Queue()
         self._recovery = Recovery(hands.await_connect)
@@ -169,6 +172,7 @@ class Controller:
             for callback in tuple(self._on_connected):
                 callback(evidence)
         self._view = None
+        self._witness(evidence, decision)
         return Outcome(decision=decision, aborted=aborted)
 
     def _count(self, decision: Decision) -> None:

@@ -49,7 +49,7 @@ class Drill:
         forget = self._controller.on_connected(lambda connected: self._seen(connected, start))
         early: str | None = None
         try:
-            outcome = await self._controller.tell(Drilled(tunnel=self._tunnel, until=start + seconds))
+            outcome = await self._controller.tell(Drilled(tunnel=self._tunnel, until=start + seconds, by=self._by))
             log.warning(Event.TUNNEL_DRILLED, tunnel=self._tunnel, seconds=seconds, by=self._by)
             async with asyncio.TaskGroup() as group:
                 asking = group.create_task(self._ask(affected, seconds), name=f"drill {self._tunnel}")

@@ -25,6 +25,7 @@ log = structlog.get_logger()
 
 _DRAIN_SECONDS: Final = 25.0
 _DRAIN_CHECK_SECONDS: Final = 0.5
+_ITS_DRAIN: Final = "its drain"
 
 
 class Operator:
@@ -45,8 +46,8 @@ class Operator:
             waiting = [it.name for it in self._controller.view().tunnels if it.admin is AdminState.DRAINING]
             for name in waiting:
                 if self._sessions_on(name) == 0:
-                    await self._controller.tell(Intent(tunnel=name, admin=AdminState.DISABLED))
-                    log.info(Event.TUNNEL_ADMIN, tunnel=name, admin=AdminState.DISABLED.value, by="its drain")
+                    await self._controller.tell(Intent(tunnel=name, admin=AdminState.DISABLED, by=_ITS_DRAIN))
+                    log.info(Event.TUNNEL_ADMIN, tunnel=name, admin=AdminState.DISABLED.value, by=_ITS_DRAIN)
             if not waiting:
                 self._draining.clear()
             await asyncio.sleep(_DRAIN_CHECK_SECONDS)
@@ -62,7 +63,7 @@ class Operator:
         if admin is AdminState.DRAINING:
             timeout = _DRAIN_SECONDS if timeout is None else timeout
             until = monotonic() + timeout
-        await self._controller.tell(Intent(tunnel=tunnel, admin=admin, until=until))
+        await self._controller.tell(Intent(tunnel=tunnel, admin=admin, until=until, by=by))
         log.warning(Event.TUNNEL_ADMIN, tunnel=tunnel, admin=admin.value, by=by, timeout=timeout)
         if until is not None:
             self._draining.set()
@@ -78,6 +79,7 @@ class Operator:
         wanted = ReturnNow(
             tunnels=frozenset({name} & state.tunnels.keys()),
             forwards=frozenset(waiting | ({name} & forwards)),
+            by=by,
         )
         outcome = await self._controller.tell(wanted)
         moved = tuple(it.forward for it in outcome.decision.returns)

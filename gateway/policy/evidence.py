@@ -109,35 +109,44 @@ class NothingToShed:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Verdict:
-    """What is concluded about a tunnel from elsewhere than the above, as by its driver; `cause=None` takes it back."""
+    """What is concluded about a tunnel from elsewhere than the above, as by its driver; `cause=None` takes it back.
+
+    `detail` says it in words. `first`: its VPN client makes its first attempt, so that a tunnel of which nothing is
+    known yet stays so: there is nothing to hold against it.
+    """
 
     tunnel: str
     cause: Cause | None
+    detail: str = ""
+    first: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Intent:
-    """The operator wants the tunnel to be so. `until`: when DRAINING gives up waiting and becomes DISABLED."""
+    """`by` wants the tunnel to be so. `until`: when DRAINING gives up waiting and becomes DISABLED."""
 
     tunnel: str
     admin: AdminState
     until: float | None = None
+    by: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Drilled:
-    """The tunnel is taken out on purpose until `until`; None ends the drill."""
+    """`by` takes the tunnel out on purpose until `until`; None ends the drill."""
 
     tunnel: str
     until: float | None
+    by: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ReturnNow:
-    """The operator ends the wait: `tunnels` leave their hold-down, `forwards` take their best tunnel again."""
+    """`by` ends the wait: `tunnels` leave their hold-down, `forwards` take their best tunnel again."""
 
     tunnels: frozenset[str] = frozenset()
     forwards: frozenset[str] = frozenset()
+    by: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -36,6 +36,8 @@ def next_step(tunnel: TunnelState) -> str:
 def _by_health(tunnel: TunnelState) -> str:
     match tunnel.health.health:
         case Health.UNKNOWN:
+            if tunnel.awaited is not None:
+                return "its VPN client connects for the first time"
             return "the first probe is answered" if tunnel.is_probed else "the kernel is read for the first time"
         case Health.DOWN:
             return _while_down(tunnel)
@@ -45,10 +47,10 @@ def _by_health(tunnel: TunnelState) -> str:
 
 def _while_down(tunnel: TunnelState) -> str:
     recovery = _recovery(tunnel)
-    if tunnel.fact_cause is not None:
-        return f"{tunnel.spec.interface} is whole again, and then {recovery}"
     if tunnel.verdict is not None:
         return f"its VPN client connects, and then {recovery}"
+    if tunnel.fact_cause is not None:
+        return f"{tunnel.spec.interface} is whole again, and then {recovery}"
     return recovery
 
 

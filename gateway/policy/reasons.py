@@ -21,6 +21,8 @@ _FACTS = {
 
 def of_tunnel(tunnel: TunnelState, cause: Cause, now: float) -> str:
     """Why the tunnel's health is what it has become, for `cause`."""
+    if cause is Cause.DRIVER and tunnel.said:
+        return tunnel.said
     fact = _FACTS.get(cause)
     if fact is not None:
         return fact.format(interface=tunnel.spec.interface)

@@ -153,7 +153,7 @@ def _target_transitions(before: State, after: State, now: float) -> Iterator[Tra
 
 def _cause(old: TunnelState, new: TunnelState) -> Cause | None:
     """Why a tunnel's health is no longer `old`: another device under its name before what that device is like."""
-    if new.health.health is not Health.DOWN:
+    if new.health.health is not Health.DOWN or new.health.cause is Cause.DRIVER:
         return new.health.cause
     return judge(old.facts, new.facts, source=new.spec.source_address) or new.health.cause
 

@@ -1,17 +1,19 @@
 """Settling: what follows for the health of every tunnel, and of the targets behind it, from all that is believed. Pure.
 
-    a fact (device, link, carrier, address), the driver's word      DOWN at once; nothing before it counts any more
+    the driver's word, a fact (device, link, carrier, address)      DOWN at once; nothing before it counts any more
     silence of its probes, too few of them content, a stall         DOWN: a verdict, which may be wrong
     none of these                                                   UP after `rise` answers, or looks without probes
 
-A fact goes before a verdict: it says more. And none is passed while traffic progresses: whatever the probes say, those
-who use the tunnel are served.
+The one that says more goes first: a VPN client that is not connected knows why its device is gone, and a fact says more
+than a verdict. No verdict is passed while traffic progresses: whatever the probes say, those who use the tunnel are
+served.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
+from math import isinf
 
 from gateway.model import AdminState, Cause, Doubt, Endpoint, Health
 from gateway.policy import check, failback, health, pulse, quality, segments, stall
@@ -46,7 +48,9 @@ def due(tunnel: TunnelState) -> Iterator[float | None]:
     settings = tunnel.spec.health
     if not tunnel.is_probed:
         yield health.due(tunnel.health, settings)
-    if tunnel.is_seen and tunnel.health.health is not Health.DOWN:
+    if tunnel.is_seen and tunnel.awaited is not None:
+        yield None if isinf(tunnel.awaited) else tunnel.awaited
+    elif tunnel.is_seen and tunnel.health.health is not Health.DOWN:
         yield pulse.silent_at(tunnel.pulse, settings)
         if tunnel.heard_at is not None and not has_quorum(tunnel):
             yield tunnel.heard_at + settings.down_after
@@ -59,6 +63,8 @@ def _settle(before: TunnelState, tunnel: TunnelState, now: float) -> TunnelState
     tunnel = _expire(tunnel, now)
     if not tunnel.is_seen:
         return tunnel
+    if tunnel.awaits(now):
+        return _settle_checks(before, _interrupted(tunnel), now)
     news = judge(before.facts, tunnel.facts, source=tunnel.spec.source_address)
     if news or tunnel.fact_cause or tunnel.verdict:
         tunnel = _interrupted(tunnel)
@@ -71,6 +77,7 @@ def _settle(before: TunnelState, tunnel: TunnelState, now: float) -> TunnelState
     return replace(
         tunnel,
         health=new,
+        awaited=None,
         damping=_damping(tunnel, new, now),
         pulse=pulse.restarted(tunnel.pulse) if falls and new.cause is Cause.STALL else tunnel.pulse,
         doubts=_doubts(tunnel, now),
@@ -99,7 +106,8 @@ def _health(tunnel: TunnelState, news: Cause | None, now: float) -> TunnelHealth
     settings, state = tunnel.spec.health, tunnel.health
     if news is not None and news is not tunnel.fact_cause:
         state = health.stumble(state, news, now)
-    lasting = tunnel.fact_cause or tunnel.verdict or soft_cause(tunnel, now)
+    hard = tunnel.verdict if tunnel.verdict is Cause.DRIVER else None
+    lasting = hard or tunnel.fact_cause or tunnel.verdict or soft_cause(tunnel, now)
     if lasting is not None:
         return health.fail(state, lasting, now)
     if news is not None:

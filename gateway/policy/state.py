@@ -12,6 +12,7 @@ from gateway.model import (
     Doubt,
     Endpoint,
     ForwardSpec,
+    Health,
     KernelSnapshot,
     LinkFacts,
     ProbePlan,
@@ -39,7 +40,8 @@ HANDED_IN = frozenset({Doubt.UNANSWERED, Doubt.UNACKNOWLEDGED})
 class TunnelState:
     """All that is known of one tunnel. `facts` are the last seen; `fact_cause` what they say now, None for good.
 
-    Both are None until the kernel has been seen: then nothing is known of the tunnel. `verdict` is the driver's.
+    Both are None until the kernel has been seen: then nothing is known of the tunnel. `verdict` is the driver's, and
+    `said` its reason in words; `awaited` is the moment until which its first connection is waited for (see `awaits`).
     `is_probed`: there is something to probe, so that life is shown by answers, not by looks. `heard_at` is when last
     traffic, not a probe, showed life.
     `doubts` have the moment since which they hold, `clamp` is the MSS beyond which segments vanish.
@@ -53,6 +55,8 @@ class TunnelState:
     facts: LinkFacts | None = None
     fact_cause: Cause | None = None
     verdict: Cause | None = None
+    said: str = ""
+    awaited: float | None = None
     is_probed: bool = False
     pulse: Pulse = Pulse()
     heard_at: float | None = None
@@ -69,6 +73,12 @@ class TunnelState:
     def is_seen(self) -> bool:
         """Whether the kernel has said anything about the device, be it that there is none."""
         return self.facts is not None or self.fact_cause is not None
+
+    def awaits(self, now: float) -> bool:
+        """Whether its first connection is still to come: then neither that, nor the missing device, is news."""
+        if self.awaited is None or self.health.health is not Health.UNKNOWN or now >= self.awaited:
+            return False
+        return self.verdict is not None or self.fact_cause is not None
 
     @property
     def standing(self) -> Standing:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import replace
+from math import inf
 from typing import Final, TypeVar, assert_never
 
 from gateway.model import AdminState, Doubt, Endpoint, Health, HealthSettings, LinkFacts, ProbeOutcome, ProbeSpec
@@ -43,6 +44,10 @@ _FRESH: Final = 2.0
 """Seconds: a sign of life that is younger says that a tunnel in which large segments vanish is not dead as a whole."""
 
 
+_TO_SHOW: Final = 1.0
+"""Seconds: the driver's news of the first connection may come before the kernel has been read anew."""
+
+
 def weigh(state: State, evidence: Evidence, now: float) -> State:  # noqa: C901, PLR0911, PLR0912 - a table
     """`state` with `evidence` taken in. Tunnels and forwards that are not configured are ignored."""
     match evidence:
@@ -70,8 +75,8 @@ def weigh(state: State, evidence: Evidence, now: float) -> State:  # noqa: C901,
             return _with(state, name, lambda tunnel: _doubted(tunnel, doubt, since))
         case LargeLost(tunnel=name, mss=mss, at=at):
             return _with(state, name, lambda tunnel: _large_lost(tunnel, mss, at))
-        case Verdict(tunnel=name, cause=cause):
-            return _with(state, name, lambda tunnel: replace(tunnel, verdict=cause))
+        case Verdict(tunnel=name):
+            return _with(state, name, lambda tunnel: _judged(tunnel, evidence, now))
         case Intent(tunnel=name, admin=admin, until=until):
             waits = until if admin is AdminState.DRAINING else None
             return _with(state, name, lambda tunnel: replace(tunnel, admin=admin, drain_until=waits))
@@ -190,6 +195,18 @@ def _doubted(tunnel: TunnelState, doubt: Doubt, since: float) -> TunnelState:
     if doubt not in HANDED_IN or (tunnel.pulse.alive_at is not None and tunnel.pulse.alive_at > since):
         return tunnel
     return replace(tunnel, doubts={**tunnel.doubts, doubt: min(since, tunnel.doubts.get(doubt, since))})
+
+
+# ---------------------------------------------------------------- the driver's
+
+
+def _judged(tunnel: TunnelState, verdict: Verdict, now: float) -> TunnelState:
+    """The driver's word. A first attempt takes as long as it takes; then the kernel has a moment to show the device."""
+    if verdict.cause is not None:
+        awaited = inf if verdict.first else None
+    else:
+        awaited = None if tunnel.awaited is None else min(tunnel.awaited, now + _TO_SHOW)
+    return replace(tunnel, verdict=verdict.cause, said=verdict.detail, awaited=awaited)
 
 
 # ---------------------------------------------------------------- the operator's

@@ -219,8 +219,10 @@ class Scene:
         """`tunnels` are single letters."""
         return self.takes(ReturnNow(tunnels=frozenset(tunnels), forwards=frozenset(forwards)), at=at)
 
-    def hears(self, name: str, cause: Cause | None, *, at: float | None = None) -> Decision:
-        return self.takes(Verdict(tunnel=name, cause=cause), at=at)
+    def hears(
+        self, name: str, cause: Cause | None, *, detail: str = "", first: bool = False, at: float | None = None
+    ) -> Decision:
+        return self.takes(Verdict(tunnel=name, cause=cause, detail=detail, first=first), at=at)
 
     def resolves(self, *, at: float | None = None, **names: tuple[str, ...]) -> Decision:
         return self.takes(NamesSeen(addresses=names), at=at)

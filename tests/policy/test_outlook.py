@@ -23,6 +23,12 @@ def test_unknown():
     assert next_of(probed_scene(up=False)) == "the first probe is answered"
 
 
+def test_a_first_connection():
+    scene = Scene()
+    scene.hears("a", Cause.DRIVER, first=True)
+    assert next_of(scene) == "its VPN client connects for the first time"
+
+
 def test_well():
     assert next_of(probed_scene()) == "nothing: all is well"
 

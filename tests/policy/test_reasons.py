@@ -36,6 +36,12 @@ def test_facts(cause: Cause, words: str):
     assert why(probed_scene(), cause) == words
 
 
+def test_a_driver_says_it_in_its_own_words():
+    scene = probed_scene()
+    scene.hears("a", Cause.DRIVER, detail="its VPN client is stopped", at=1.0)
+    assert why(scene, Cause.DRIVER) == "its VPN client is stopped"
+
+
 def test_a_silence_is_counted():
     scene = probed_scene()
     scene.silence("a", since=2.0, until=3.39)

@@ -210,9 +210,9 @@ class Hostile(RuleBasedStateMachine):
     def segments_vanish(self, name: str, mss: int):
         self.take(LargeLost(tunnel=name, at=self.now, mss=mss))
 
-    @rule(name=anybody, cause=st.sampled_from([None, None, Cause.DRIVER]))
-    def a_vpn_client_speaks(self, name: str, cause: Cause | None):
-        self.take(Verdict(tunnel=name, cause=cause))
+    @rule(name=anybody, cause=st.sampled_from([None, None, Cause.DRIVER]), first=st.booleans())
+    def a_vpn_client_speaks(self, name: str, cause: Cause | None, first: bool):
+        self.take(Verdict(tunnel=name, cause=cause, first=first))
 
     @rule(name=anybody, admin=st.sampled_from(AdminState), seconds=st.sampled_from([None, -1.0, 0.0, 5.0]))
     def the_operator_wishes(self, name: str, admin: AdminState, seconds: float | None):

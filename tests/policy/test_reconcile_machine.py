@@ -149,11 +149,12 @@ class Reconciling(RuleBasedStateMachine):
     @rule(
         name=st.sampled_from([*NAMES, "unheard-of"]),
         cause=st.sampled_from([None, None, Cause.PROBES, Cause.STALL, Cause.DRIVER]),
+        first=st.booleans(),
         gap=gaps,
     )
-    def something_is_concluded(self, name, cause, gap):
+    def something_is_concluded(self, name, cause, first, gap):
         self.now += gap
-        self.take(Verdict(tunnel=name, cause=cause))
+        self.take(Verdict(tunnel=name, cause=cause, first=first and cause is Cause.DRIVER))
 
     def look(self):
         self.take(KernelSeen(snapshot=KernelSnapshot(links=dict(self.links), unrouted=self.unrouted)))
@@ -190,8 +191,9 @@ class Reconciling(RuleBasedStateMachine):
     @invariant()
     def the_table_is_whole(self):
         table = self.state.table
-        if self.state.kernel is None:
+        if not self.state.is_open:
             assert table.generation == 0
+            assert self.state.kernel is None or any(it.awaited is not None for it in self.state.tunnels.values())
             return
         assert set(table.choices) == {(name, ports.target) for name, it in self.forwards.items() for ports in it.ports}
         assert table.addresses == self.state.addresses
@@ -287,8 +289,10 @@ class Reconciling(RuleBasedStateMachine):
             if due is None:
                 break
             now = max(now, due)
+            awaited = {name for name, tunnel in state.tunnels.items() if tunnel.awaited is not None}
             state, decision = step(state, TimePassed(), now)
-            assert not [it for it in decision.transitions if it.new is Health.DOWN], "time alone fells nothing"
+            fell = {it.tunnel for it in decision.transitions if it.new is Health.DOWN}
+            assert fell <= awaited, "time alone fells nothing but what is waited for"
         assert next_due(state, now) is None
         for name, tunnel in state.tunnels.items():
             good = tunnel.is_seen and tunnel.fact_cause is None and tunnel.verdict is None
@@ -302,7 +306,10 @@ class Reconciling(RuleBasedStateMachine):
             TimePassed(),
             KernelSeen(snapshot=state.kernel),
             NamesSeen(addresses=dict(state.addresses)),
-            *(Verdict(tunnel=name, cause=tunnel.verdict) for name, tunnel in state.tunnels.items()),
+            *(
+                Verdict(tunnel=name, cause=it.verdict, first=it.verdict is not None and it.awaited is not None)
+                for name, it in state.tunnels.items()
+            ),
         ]
         for evidence in again:
             after, decision = step(state, evidence, self.now)

@@ -45,6 +45,79 @@ HELLO = frozenset({"hello"})
 ANSWERED, FAILED, LOCAL = ProbeOutcome.ANSWERED, ProbeOutcome.FAILED, ProbeOutcome.LOCAL
 
 
+# ---------------------------------------------------------------- the first connection
+
+
+def awaited(*, probes: bool = True) -> Scene:
+    """Tunnel a, whose VPN client makes its first attempt, beside tunnel b, which is up."""
+    a = probed_tunnel("a") if probes else tunnel("a")
+    scene = Scene(forward("hello"), tunnels=(a, tunnel("b")))
+    scene.hears("a", Cause.DRIVER, detail="it connects", first=True)
+    scene.sees(a=GONE, b=GOOD, at=0.1)
+    return scene
+
+
+def test_a_first_attempt_is_no_news_however_long_it_takes():
+    scene = awaited()
+    assert scene.health("a") == "unknown"
+    assert next_due(scene.state, 2.0) == pytest.approx(2.6), "what is waited for is the opening"
+    scene.waits(60.0)
+    assert scene.health("a") == "unknown"
+    assert scene.chosen("hello") == ("b",)
+
+
+@pytest.mark.parametrize("probes", [True, False])
+def test_connected_for_the_first_time_it_needs_one_success(probes: bool):
+    scene = awaited(probes=probes)
+    scene.hears("a", None, at=5.0)
+    assert scene.health("a") == "unknown", "the kernel has not been read since"
+    scene.sees(a=GOOD, b=GOOD, at=5.02)
+    if probes:
+        assert scene.health("a") == "unknown"
+        scene.answers("a", at=5.05)
+    assert scene.transitions()[-1] == ("a", "unknown", "up", Cause.FIRST_GOOD)
+
+
+def test_what_was_asked_in_vain_during_the_first_attempt_counts_for_nothing():
+    scene = awaited()
+    scene.sees(a=GOOD, b=GOOD, at=1.0)
+    for sent in (1.0, 2.0, 3.0, 4.0):
+        scene.fails("a", sent=sent, at=sent + 0.8)
+    scene.hears("a", None, at=10.0)
+    assert scene.health("a") == "unknown"
+    scene.answers("a", at=10.1)
+    assert scene.health("a") == "up"
+
+
+def test_a_first_attempt_that_fails_is_a_fact():
+    scene = awaited()
+    scene.hears("a", Cause.DRIVER, detail="wrong_password", at=3.0)
+    (transition,) = scene.last.transitions
+    assert (transition.new, transition.cause, transition.evidence) == ("down", Cause.DRIVER, "wrong_password")
+    scene.hears("a", Cause.DRIVER, first=True, at=4.0)
+    assert scene.health("a") == "down", "there is no second first"
+
+
+def test_a_device_that_does_not_come_with_the_connection_is_missed_after_a_second():
+    scene = awaited()
+    scene.hears("a", None, at=5.0)
+    scene.waits(5.9)
+    assert scene.health("a") == "unknown"
+    scene.waits(6.1)
+    assert scene.transitions()[-1] == ("a", "unknown", "down", Cause.DEVICE_GONE)
+
+
+def test_the_drivers_word_explains_why_the_device_is_gone():
+    scene = awaited()
+    scene.hears("a", None, at=1.0)
+    scene.sees(a=GOOD, b=GOOD, at=1.0)
+    scene.answers("a", at=1.1)
+    scene.sees(a=GONE, b=GOOD, at=9.0)
+    assert scene.state.tunnels["a"].health.cause is Cause.DEVICE_GONE
+    scene.hears("a", Cause.DRIVER, detail="client_died", at=9.1)
+    assert scene.state.tunnels["a"].health.cause is Cause.DRIVER
+
+
 # ---------------------------------------------------------------- up
 
 

@@ -6,7 +6,8 @@ from collections.abc import Iterator, Sequence
 from typing import Final
 
 from gateway.admin.book.activity import GATEWAY, Activity, ActivityKind
-from gateway.model import AdminState, DriverState, DriverStatus, Failure
+from gateway.model import AdminState, DriverState, DriverStatus
+from gateway.policy.clients import in_words
 
 _NAMED: Final = 5
 """Forwards of a move that are named; of ten thousand the number must do."""
@@ -29,9 +30,9 @@ def of_driver(old: DriverStatus | None, new: DriverStatus, *, at_unix: float, by
     if is_up and not was_up:
         kind, detail = ActivityKind.CONNECTED, _where(new)
     elif was_up and not is_up:
-        kind, detail = ActivityKind.DISCONNECTED, "as asked" if failed is None else why(failed)
+        kind, detail = ActivityKind.DISCONNECTED, "as asked" if failed is None else in_words(failed)
     elif failed is not None:
-        kind, detail = ActivityKind.ATTEMPT_FAILED, why(failed)
+        kind, detail = ActivityKind.ATTEMPT_FAILED, in_words(failed)
     else:
         return
     yield Activity(at_unix=at_unix, kind=kind, tunnel=new.tunnel, by=by, detail=detail)
@@ -81,13 +82,6 @@ def of_configuration(path: str, *, at_unix: float, by: str = GATEWAY) -> Activit
 
 
 # ---------------------------------------------------------------- wording
-
-
-def why(failure: Failure) -> str:
-    """A failure in words, as activities and operators' answers have it."""
-    server = "" if failure.server is None else f" ({failure.server})"
-    detail = f": {failure.detail}" if failure.detail else ""
-    return f"{failure.reason}{server}{detail}"
 
 
 def _where(status: DriverStatus) -> str:
