@@ -115,8 +115,20 @@ class Event(StrEnum):
     ROUTES_CLEANED = "routes.cleaned"
     """entries: rules and routes that a gateway had left behind which was killed."""
 
+    TUNNEL_RECONNECTING = "tunnel.reconnecting"
+    """tunnel, why: its VPN client says that it is connected, and is not believed any more."""
+
+    TUNNEL_GIVEN_UP = "tunnel.given_up"
+    """tunnels: their VPN clients did not take leave in time, at the end; what they had started is killed."""
+
+    ROUTES_UNAVAILABLE = "routes.unavailable"
+    """error, tunnels: without what guards their routes none of these will connect."""
+
     ROUTES_REFUSED = "routes.refused"
     """tunnel, error: the kernel does not take a rule or route; tried again, said once."""
+
+    ROUTES_RESTORED = "routes.restored"
+    """tunnel, entries: so many rules and routes that somebody else had removed are there again."""
 
     ROUTES_AMBIGUOUS = "routes.ambiguous"
     """tunnels, address: both have this address, so the kernel cannot tell whose its own answers are."""

@@ -7,7 +7,8 @@ table of zone-a   192.168.100.30 dev zone-a src 10.10.20.6      what the forward
                   unreachable default                           whatever else: nowhere, and at once
 
 plan      which rules and routes there should be, and in which order to get there · pure
-kernel    the same as rtnetlink's messages
+wire      the same as rtnetlink's messages · pure
+kernel    asks the kernel what there is of ours, and has it changed
 slots     which tables are ours, when several gateways share a network namespace
 roads     keeps the kernel as planned
 """

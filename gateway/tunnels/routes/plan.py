@@ -5,7 +5,8 @@ At no moment may a packet of a tunnel find its way by another table: what guards
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from enum import Enum, IntEnum
 from ipaddress import IPv4Network, IPv6Network, collapse_addresses
@@ -15,6 +16,9 @@ from gateway.model import IPAddress, IPNetwork
 
 PRIORITY: Final = 150
 """Of our rules: before strongSwan's (220) and the main table's (32766)."""
+
+METRIC: Final = 1024
+"""Of routes through devices: what IPv6 has anyway."""
 
 UNREACHABLE_METRIC: Final = 4278198272
 """Of the default that leads nowhere: worse than any other route's."""
@@ -59,12 +63,15 @@ class Unreachable:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Route:
-    """`destination` through the device with `index`, from its own address `source`."""
+    """`destination` through the device with `index`, from its own address `source`.
+
+    None is what the kernel leaves of an IPv6 route whose address is deleted; we want none of these.
+    """
 
     table: int
     destination: IPNetwork
     index: int
-    source: IPAddress
+    source: IPAddress | None
 
     @property
     def family(self) -> Family:
@@ -98,32 +105,56 @@ class Opened:
     addresses: tuple[IPAddress, ...]
 
 
-def plan(table: int, interface: str, opened: Opened | None, destinations: Iterable[IPNetwork]) -> frozenset[Entry]:
+def plan(
+    table: int,
+    interface: str,
+    opened: Opened | None,
+    destinations: Iterable[IPNetwork],
+    fixed: IPAddress | None = None,
+) -> frozenset[Entry]:
     """All that a tunnel should have. Not `opened`: only what keeps its traffic from leaving elsewhere.
 
-    Destinations of a family in which it has no address are left out: nothing could answer them.
+    Destinations of a family in which it has no address are left out: nothing could answer them. `fixed` is the address
+    that the tunnel's sockets are bound to by the configuration, its own or not.
     """
-    return frozenset(_plan(table, interface, opened, destinations))
-
-
-def _plan(table: int, interface: str, opened: Opened | None, destinations: Iterable[IPNetwork]) -> Iterator[Entry]:
+    own = () if opened is None else tuple(each for each in opened.addresses if _tells(each))
+    entries: set[Entry] = set()
     for family in Family:
-        yield Unreachable(table=table, family=family)
-        yield OifRule(table=table, family=family, interface=interface)
-    if opened is None:
-        return
-    for address in opened.addresses:
-        yield SourceRule(table=table, source=address)
-    wanted = tuple(destinations)
-    for source in _primaries(opened.addresses):
-        for each in _together(wanted, source.version):
-            yield Route(table=table, destination=each, index=opened.index, source=source)
+        entries |= {
+            Unreachable(table=table, family=family),
+            OifRule(table=table, family=family, interface=interface),
+        }
+    entries |= {SourceRule(table=table, source=each) for each in (*own, fixed) if each is not None}
+    if opened is not None:
+        wanted = tuple(destinations)
+        for source in _primaries(own, fixed):
+            entries |= {
+                Route(table=table, destination=each, index=opened.index, source=source)
+                for each in _together(wanted, source.version)
+            }
+    return frozenset(entries)
 
 
-def _primaries(addresses: tuple[IPAddress, ...]) -> Iterator[IPAddress]:
-    """The first address of each family."""
+def shared(addresses: Mapping[str, Iterable[IPAddress]]) -> dict[IPAddress, tuple[str, ...]]:
+    """The addresses that several tunnels have, and which: source rules cannot tell these tunnels apart."""
+    holders: defaultdict[IPAddress, list[str]] = defaultdict(list)
+    for tunnel, held in addresses.items():
+        for address in filter(_tells, dict.fromkeys(held)):
+            holders[address].append(tunnel)
+    return {address: tuple(tunnels) for address, tunnels in holders.items() if len(tunnels) > 1}
+
+
+def _tells(address: IPAddress) -> bool:
+    """Whether an address tells one tunnel from another. IPv6's link-local ones are there on every device."""
+    return Family(address.version) is Family.V4 or not address.is_link_local
+
+
+def _primaries(own: tuple[IPAddress, ...], fixed: IPAddress | None) -> Iterator[IPAddress]:
+    """The address of each family to send from: the fixed one if the tunnel has it, else its first."""
     for family in Family:
-        yield from [each for each in addresses if each.version == family][:1]
+        found = [each for each in own if each.version == family]
+        if found:
+            yield fixed if fixed in found else found[0]
 
 
 def _together(networks: Iterable[IPNetwork], version: int) -> Iterator[IPNetwork]:
@@ -147,6 +178,11 @@ def steps(have: frozenset[Entry], want: frozenset[Entry]) -> tuple[Operation, ..
         *(Operation(action=Action.ADD, entry=each) for each in coming),
         *(Operation(action=Action.REMOVE, entry=each) for each in going),
     )
+
+
+def as_far_as_it_goes(have: frozenset[Entry], want: frozenset[Entry]) -> frozenset[Entry]:
+    """What of `want` there can be while the device is not up: the kernel takes no more routes through it then."""
+    return frozenset(each for each in want if each in have or not isinstance(each, Route))
 
 
 def _rank(entry: Entry) -> int:

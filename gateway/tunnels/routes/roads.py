@@ -1,51 +1,63 @@
 """Keeps the rules and routes of all managed tunnels as planned: see `tools.Roads` for what drivers want of it.
 
-What was done is remembered, and only differences are asked for. The kernel takes the routes of a device away when the
-device goes or is switched off: `seen` notices, and has them put back when it is there again.
+Nothing is remembered of the kernel: each time, what there is is read and compared with what there should be. The kernel
+takes the routes of a device away when the device goes, is switched off, or loses its address; and there are programs
+that remove rules and routes which they do not know (systemd-networkd does, when it starts).
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
-from typing import Final
+import errno
+import socket
+from collections.abc import Callable, Iterable, Mapping
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from typing import Final, NamedTuple, TypeVar
 
 import structlog
-from pyroute2 import IPRoute
 
 from gateway.errors import LinkError
 from gateway.model import IPAddress, IPNetwork, LinkFacts, RoutesMode, TunnelSpec
 from gateway.observe.events import Event
 from gateway.tunnels.netlink import Netlink
-from gateway.tunnels.routes.kernel import carry_out, clean
-from gateway.tunnels.routes.plan import Action, Entry, Opened, Operation, Route, plan, steps
+from gateway.tunnels.routes.kernel import RouteSocket
+from gateway.tunnels.routes.plan import Entry, Opened, as_far_as_it_goes, plan, shared, steps
 from gateway.tunnels.routes.slots import Slot
 
 log = structlog.get_logger()
 
-_SLICE: Final = 64  # operations that are asked for together: the thread is everybody's
-_AGAIN: Final = 5.0  # seconds after which what was refused is tried again
+_T = TypeVar("_T")
+
+_LOOK: Final = 10.0  # seconds after which all is looked at again, and what was refused is tried again
 
 
-@dataclass(slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class _Road:
-    """One tunnel: what it is, how it should be, and what the kernel was told."""
+    """How the rules and routes of one tunnel should be. `addresses` are those that it had when it was last open.
+
+    `revision` tells apart what is otherwise the same, but asked for again because something has happened.
+    """
 
     tunnel: str
-    interface: str
     table: int
-    addresses: tuple[IPAddress, ...] | None = None  # None: not open
-    index: int | None = None  # of the device, when it was last open
+    interface: str
+    fixed: IPAddress | None = None
+    is_open: bool = False
+    addresses: tuple[IPAddress, ...] | None = None
     destinations: frozenset[IPNetwork] = frozenset()
-    have: frozenset[Entry] = frozenset()
+    revision: int = 0
 
-    def want(self) -> frozenset[Entry]:
-        """All that there should be."""
-        opened = None
-        if self.addresses is not None and self.index is not None:
-            opened = Opened(index=self.index, addresses=self.addresses)
-        return plan(self.table, self.interface, opened, self.destinations)
+    @property
+    def held(self) -> tuple[IPAddress, ...]:
+        """The addresses that are to be routed by its table."""
+        return (self.addresses or ()) + (() if self.fixed is None else (self.fixed,))
+
+    def want(self, index: int | None, have: frozenset[Entry]) -> frozenset[Entry]:
+        """All that there should be. `index` is the device's, None while there is none."""
+        opened = None if self.addresses is None else Opened(index=index or 0, addresses=self.addresses)
+        whole = plan(self.table, self.interface, opened, self.destinations, self.fixed)
+        return whole if self.is_open and index is not None else as_far_as_it_goes(have, whole)
 
 
 class KernelRoads:
@@ -56,150 +68,206 @@ class KernelRoads:
 
     def __init__(self, tunnels: Iterable[TunnelSpec], netlink: Netlink) -> None:
         self._netlink = netlink
-        self._slot: Slot | None = None
-        self._specs = [spec for spec in tunnels if spec.routes is RoutesMode.MANAGED]
+        self._specs = {spec.name: spec for spec in tunnels if spec.routes is RoutesMode.MANAGED}
+        self._destinations: Mapping[str, frozenset[IPNetwork]] = {}
         self._roads: dict[str, _Road] = {}
-        self._busy = asyncio.Lock()  # one at a time: what is remembered is what the kernel was told
+        self._devices: dict[str, object] = {}  # by tunnel, what was last seen of its device
+        self._laid: set[str] = set()  # tunnels that are as they should be, as far as is known
         self._changed = asyncio.Event()
-        self._told: set[tuple[str, str]] = set()
+        self._slot: Slot | None = None
+        self._kernel: RouteSocket | None = None  # touched by the thread of `netlink` only
+        self._refusal = LinkError("the routes of tunnels are not set up")
+        self._refused: dict[str, _Refused] = {}
+        self._ambiguous: set[object] = set()  # what has been said
 
     async def start(self) -> None:
         """Remove what a gateway that was killed has left, and see to it that nothing leaves by another table.
 
-        Raises LinkError, and is not started then; without tunnels whose routes are managed it does nothing.
+        Raises LinkError, and is not started then: `open` raises the same. Without tunnels whose routes are managed it
+        does nothing.
         """
         if not self._specs:
             return
-        slot = Slot()
         try:
-            stale = await self._netlink.ask("remove stale routes", lambda ipr: clean(ipr, slot.is_stale))
-            if stale:
-                log.warning(Event.ROUTES_CLEANED, entries=stale)
-            self._roads = {
-                spec.name: _Road(tunnel=spec.name, interface=spec.interface, table=slot.table(place))
-                for place, spec in enumerate(self._specs)
-            }
-            self._slot = slot
-            for road in self._roads.values():
-                await self._apply(road)
-        except BaseException:
-            await self._take_down(slot)
-            slot.release()
-            self._slot = None
+            slot = Slot()
+            try:
+                await self._guard(slot)
+            except BaseException:
+                with suppress(LinkError):  # the first one counts
+                    await self._clean(slot)
+                raise
+        except LinkError as error:
+            self._refusal = error
             raise
 
     async def run(self) -> None:
-        """Apply what `aim` and `seen` bring, until cancelled."""
+        """Apply what `aim` and `seen` bring, and put back what others have removed, until cancelled."""
         while True:
-            await self._changed.wait()
+            try:
+                async with asyncio.timeout(_LOOK):
+                    await self._changed.wait()
+            except TimeoutError:
+                due = list(self._roads)
+            else:
+                due = [name for name in self._roads if name not in self._laid]
             self._changed.clear()
-            results = [await self._try(road) for road in self._roads.values() if road.addresses is not None]
-            if not all(results):
-                await asyncio.sleep(_AGAIN)
-                self._changed.set()
+            for name in due:
+                await self._look_after(name)
 
     async def stop(self) -> None:
-        """Remove all that is ours. Again: nothing."""
+        """Remove all that is ours. Again: nothing. Raises LinkError; what could be removed is gone then, too."""
         slot, self._slot = self._slot, None
+        self._roads = {}
         if slot is not None:
-            try:
-                await self._take_down(slot)
-            finally:
-                slot.release()
+            await self._clean(slot)
 
     # ---------------------------------------------------------------- tools.Roads
 
     async def open(self, tunnel: str, interface: str, addresses: tuple[IPAddress, ...]) -> None:
-        """See `tools.Roads`. Asking for what is there already costs nothing."""
-        road = self._roads.get(tunnel)
-        if road is None:
+        """See `tools.Roads`. What is there already costs nothing, until `close` or `seen` say that it may have gone."""
+        if tunnel not in self._specs:
             return
-        index = await self._netlink.ask(f"find the device {interface}", lambda ipr: _index(ipr, interface))
-        if index != road.index:
-            self._forget_routes(road)
-        road.index, road.addresses, road.interface = index, addresses, interface
-        self._warn_of_equals(road)
-        await self._apply(road)
+        before = self._roads.get(tunnel)
+        if before is None:
+            raise LinkError(str(self._refusal), self._refusal.number)
+        road = replace(before, is_open=True, interface=interface, addresses=addresses)
+        if road == before and tunnel in self._laid:
+            return
+        self._roads[tunnel] = road
+        self._warn_of_equals()
+        if not (await self._lay(road)).has_device:
+            raise LinkError(f'cannot route what tunnel "{tunnel}" needs: there is no device {interface}', errno.ENODEV)
 
     async def close(self, tunnel: str) -> None:
         """See `tools.Roads`. All stays as it is, the routes as long as the device does: they lead nowhere else."""
+        road = self._roads.get(tunnel)
+        if road is not None and road.is_open:
+            self._roads[tunnel] = replace(road, is_open=False)
+            self._laid.discard(tunnel)
 
     # ---------------------------------------------------------------- what changes meanwhile
 
     def aim(self, destinations: Mapping[str, frozenset[IPNetwork]]) -> None:
         """By tunnel, all that has to be reached through it from now on."""
-        for name, road in self._roads.items():
+        self._destinations = destinations
+        for name, road in list(self._roads.items()):
             wanted = destinations.get(name, frozenset())
             if wanted != road.destinations:
-                road.destinations = wanted
-                self._changed.set()
+                self._stir(replace(road, destinations=wanted))
 
     def seen(self, links: Mapping[str, LinkFacts]) -> None:
-        """The devices as they are now, by name."""
-        for road in self._roads.values():
-            if road.addresses is None:
-                continue
+        """The devices as they are now, by name. Routes may have gone with what has changed of them."""
+        for name, road in list(self._roads.items()):
             facts = links.get(road.interface)
-            if facts is None or not facts.up or facts.index != road.index:
-                self._forget_routes(road)
-            elif any(isinstance(each, Route) for each in road.want() - road.have):
-                self._changed.set()
+            now = None if facts is None or not facts.up else (facts.index, facts.addresses)
+            if now != self._devices.get(name):
+                self._devices[name] = now
+                self._stir(road)
+
+    def _stir(self, road: _Road) -> None:
+        """Have it looked after: what is under way already may come too early."""
+        self._roads[road.tunnel] = replace(road, revision=road.revision + 1)
+        self._laid.discard(road.tunnel)
+        self._changed.set()
 
     # ---------------------------------------------------------------- the kernel
 
-    async def _try(self, road: _Road) -> bool:
-        """Whether it is as it should be now. What is refused is said once, and tried again."""
+    async def _guard(self, slot: Slot) -> None:
+        roads = {
+            name: _Road(
+                tunnel=name,
+                table=slot.table(place),
+                interface=spec.interface,
+                fixed=spec.source_address,
+                destinations=self._destinations.get(name, frozenset()),
+            )
+            for place, (name, spec) in enumerate(self._specs.items())
+        }
+        stale = await self._ask("remove stale routes", lambda kernel: kernel.clean(slot.is_stale))
+        if stale:
+            log.warning(Event.ROUTES_CLEANED, entries=stale)
+        for road in roads.values():
+            await self._lay(road)
+        self._slot, self._roads = slot, roads
+        self.aim(self._destinations)  # it may have changed meanwhile
+        self._warn_of_equals()
+
+    async def _look_after(self, name: str) -> None:
+        """Have it as it should be now. What is refused is tried again, and said once if it is then refused again.
+
+        A device that is about to go takes no routes, and its tunnel is closed in a moment.
+        """
+        road = self._roads.get(name)
+        if road is None:
+            return
+        missed = name in self._laid
         try:
-            await self._apply(road)
+            laid = await self._lay(road)
         except LinkError as error:
-            if (road.tunnel, str(error)) not in self._told:
-                self._told.add((road.tunnel, str(error)))
-                log.warning(Event.ROUTES_REFUSED, tunnel=road.tunnel, error=str(error))
-            return False
-        return True
+            before = self._refused.get(name)
+            again = before is not None and before.text == str(error)
+            if before is not None and again and not before.said:
+                log.warning(Event.ROUTES_REFUSED, tunnel=name, error=str(error))
+            self._refused[name] = _Refused(str(error), said=again)
+            return
+        self._refused.pop(name, None)
+        if missed and laid.changes:
+            log.warning(Event.ROUTES_RESTORED, tunnel=name, entries=laid.changes)
 
-    async def _apply(self, road: _Road) -> None:
-        """Make it as it should be. Raises LinkError; what was done until then is remembered."""
-        async with self._busy:
-            pending = steps(road.have, road.want())
-            for start in range(0, len(pending), _SLICE):
-                batch = pending[start : start + _SLICE]
-                await self._ask(road, batch)
+    async def _lay(self, road: _Road) -> _Laid:
+        """Have the kernel as it should be for this tunnel. Raises LinkError.
 
-    async def _ask(self, road: _Road, batch: tuple[Operation, ...]) -> None:
-        what = f'route what tunnel "{road.tunnel}" needs'
-        await self._netlink.ask(what, lambda ipr: carry_out(ipr, batch))
-        gone, come = (
-            frozenset(it.entry for it in batch if it.action is action) for action in (Action.REMOVE, Action.ADD)
-        )
-        replaced = {(it.table, it.destination) for it in come if isinstance(it, Route)}
-        kept = {it for it in road.have if not (isinstance(it, Route) and (it.table, it.destination) in replaced)}
-        road.have = frozenset(kept - gone) | come
+        Whoever comes later has the last word: the thread does one after the other, and what is asked for is what was
+        wanted at that moment.
+        """
+        self._laid.discard(road.tunnel)
+        laid = await self._ask(f'route what tunnel "{road.tunnel}" needs', lambda kernel: _laid(kernel, road))
+        if self._roads.get(road.tunnel) is road and (laid.has_device or not road.is_open):
+            self._laid.add(road.tunnel)
+        return laid
 
-    async def _take_down(self, slot: Slot) -> None:
-        roads, self._roads = self._roads, {}
-        async with self._busy:
-            for road in roads.values():
-                await self._ask(road, steps(road.have, frozenset()))
-            # Whoever was cancelled while asking does not know what came of it.
-            await self._netlink.ask("remove routes", lambda ipr: clean(ipr, slot.owns))
+    async def _clean(self, slot: Slot) -> None:
+        try:
+            await self._ask("remove routes", lambda kernel: kernel.clean(slot.owns))
+        finally:
+            slot.release()
+            await self._netlink.ask("close a socket", lambda _: self._hang_up())
 
-    @staticmethod
-    def _forget_routes(road: _Road) -> None:
-        """The kernel has taken the routes away with the device."""
-        road.have = frozenset(each for each in road.have if not isinstance(each, Route))
+    async def _ask(self, what: str, do: Callable[[RouteSocket], _T]) -> _T:
+        def in_thread() -> _T:
+            if self._kernel is None:
+                self._kernel = RouteSocket()
+            return do(self._kernel)
 
-    def _warn_of_equals(self, road: _Road) -> None:
-        for other in self._roads.values():
-            shared = set(road.addresses or ()) & set(other.addresses or ())
-            names = " ".join(sorted((road.tunnel, other.tunnel)))
-            for address in shared if other is not road else ():
-                if (names, str(address)) not in self._told:
-                    self._told.add((names, str(address)))
-                    log.warning(Event.ROUTES_AMBIGUOUS, tunnels=[road.tunnel, other.tunnel], address=str(address))
+        return await self._netlink.ask(what, lambda _: in_thread())
+
+    def _hang_up(self) -> None:
+        if self._kernel is not None:
+            self._kernel.close()
+            self._kernel = None
+
+    def _warn_of_equals(self) -> None:
+        for address, tunnels in shared({name: road.held for name, road in self._roads.items()}).items():
+            if (address, tunnels) not in self._ambiguous:
+                self._ambiguous.add((address, tunnels))
+                log.warning(Event.ROUTES_AMBIGUOUS, tunnels=list(tunnels), address=str(address))
 
 
-def _index(ipr: IPRoute, name: str) -> int:
-    (message,) = ipr.link("get", ifname=name)
-    index: int = message["index"]
-    return index
+class _Refused(NamedTuple):
+    text: str
+    said: bool
+
+
+class _Laid(NamedTuple):
+    has_device: bool
+    changes: int
+
+
+def _laid(kernel: RouteSocket, road: _Road) -> _Laid:
+    """In the thread. Raises OSError, LinkError."""
+    try:
+        index = socket.if_nametoindex(road.interface)
+    except OSError:
+        index = None
+    have = kernel.read(road.table)
+    return _Laid(index is not None, kernel.carry_out(steps(have, road.want(index, have))))

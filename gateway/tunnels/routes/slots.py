@@ -12,12 +12,15 @@ import socket
 from typing import Final
 
 from gateway.errors import LinkError
+from gateway.tunnels.netlink import refused
 
 SLOTS: Final = 64
 TABLES: Final = 256
 """Of a slot, one for each tunnel."""
 
-_FIRST: Final = 0x67_0000
+FIRST: Final = 0x67_0000
+"""The first table of the first slot."""
+
 _NAME: Final = "\0tunnel-gateway/routes/{}"
 
 
@@ -37,15 +40,15 @@ class Slot:
         """The table of the tunnel in this place. Raises LinkError beyond the last."""
         if place >= TABLES:
             raise LinkError(f"cannot choose a table for routes: at most {TABLES} tunnels may have routes of their own")
-        return _FIRST + self.number * TABLES + place
+        return FIRST + self.number * TABLES + place
 
     def owns(self, table: int) -> bool:
         """Whether `table` is of this slot."""
-        return (table - _FIRST) // TABLES == self.number
+        return (table - FIRST) // TABLES == self.number
 
     def is_stale(self, table: int) -> bool:
         """Whether what `table` holds is nobody's: of our own slot, whose last owner has gone, or of a free one."""
-        number = (table - _FIRST) // TABLES
+        number = (table - FIRST) // TABLES
         if not 0 <= number < SLOTS:
             return False
         return self.owns(table) or _is_free(number)
@@ -63,7 +66,7 @@ def _bind(number: int) -> socket.socket | None:
         taken.close()
         if error.errno == errno.EADDRINUSE:
             return None
-        raise
+        raise refused("choose tables for routes", error.errno or 0) from error
     return taken
 
 

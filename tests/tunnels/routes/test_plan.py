@@ -17,7 +17,9 @@ from gateway.tunnels.routes.plan import (
     Route,
     SourceRule,
     Unreachable,
+    as_far_as_it_goes,
     plan,
+    shared,
     steps,
 )
 
@@ -62,6 +64,29 @@ def test_a_route_that_takes_the_place_of_another_is_only_added():
         Operation(action=Action.ADD, entry=Route(table=T, destination=HOST, index=8, source=VIP)),
     )
     assert steps(after, after) == ()
+
+
+def test_link_local_addresses_of_ipv6_tell_nothing():
+    local = ip_address("fe80::1")
+    assert plan(T, "a", opened(local), [HOST6]) == plan(T, "a", None, [])
+    assert shared({"a": [local, VIP], "b": [local]}) == {}
+
+
+def test_a_fixed_address_is_guarded_always_and_named_in_routes_if_the_device_has_it():
+    fixed = ip_address("10.10.20.7")
+    assert SourceRule(table=T, source=fixed) in plan(T, "a", None, [HOST], fixed)
+    assert Route(table=T, destination=HOST, index=7, source=VIP) in plan(T, "a", opened(VIP), [HOST], fixed)
+    assert Route(table=T, destination=HOST, index=7, source=fixed) in plan(T, "a", opened(VIP, fixed), [HOST], fixed)
+
+
+def test_without_its_device_no_more_routes_are_wanted_than_there_are():
+    before, after = plan(T, "a", opened(VIP), [HOST]), plan(T, "a", opened(VIP, VIP6), [ip_network("10.0.0.0/8")])
+    assert as_far_as_it_goes(before, after) == {each for each in after if not isinstance(each, Route)}
+    assert as_far_as_it_goes(before, before) == before
+
+
+def test_addresses_that_several_have_are_found():
+    assert shared({"a": [VIP, VIP6], "b": [VIP6], "c": [VIP6, VIP6]}) == {VIP6: ("a", "b", "c")}
 
 
 _ADDRESSES = st.lists(st.sampled_from([VIP, VIP6, ip_address("10.10.20.7")]), unique=True, max_size=3).map(tuple)

@@ -3,20 +3,29 @@
 from __future__ import annotations
 
 import asyncio
+import ctypes
+import errno
 import socket
+import struct
 import subprocess
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, contextmanager
+from dataclasses import replace
 from ipaddress import ip_address, ip_network
+from pathlib import Path
 
 import pytest
+from structlog.testing import capture_logs
 
 from gateway.control.netlink import NetlinkReader, RouteQuestion
 from gateway.errors import LinkError
 from gateway.model import LinkFacts, RoutesMode, TunnelKind, TunnelSpec
+from gateway.observe.events import Event
 from gateway.tunnels.netlink import Netlink
+from gateway.tunnels.routes import roads as roads_module
+from gateway.tunnels.routes.kernel import RouteSocket
 from gateway.tunnels.routes.roads import KernelRoads
-from gateway.tunnels.routes.slots import Slot
+from gateway.tunnels.routes.slots import FIRST, Slot
 from tests.control.namespace import in_namespace, ip
 from tests.lab.waiting import eventually
 
@@ -33,7 +42,8 @@ def spec(name: str, routes: RoutesMode = RoutesMode.MANAGED) -> TunnelSpec:
 
 def device(name: str, *addresses: str) -> None:
     ip(f"link add name {name} type veth peer name {name}-far", f"link set {name}-far up")
-    ip(*(f"{'-6 ' if ':' in each else ''}addr add {each} dev {name}" for each in addresses), f"link set {name} up")
+    ip(f"link set {name} up", *(f"addr add {each} dev {name}" for each in addresses if ":" not in each))
+    ip(*(f"-6 addr add {each} dev {name} nodad" for each in addresses if ":" in each))
 
 
 def picture() -> str:
@@ -204,7 +214,8 @@ def test_what_a_killed_gateway_left_is_removed_and_what_a_living_one_has_is_not(
         device("zone-a", "10.10.1.2/24")
         device("zone-b", "10.10.2.2/24")
         before = picture()
-        dead, netlink = KernelRoads([spec("zone-a")], Netlink()), Netlink()
+        netlink = Netlink()
+        dead = KernelRoads([spec("zone-a")], netlink)
         await dead.start()
         dead.aim({"zone-a": frozenset({HOST})})
         await dead.open("zone-a", "zone-a", (A,))
@@ -214,12 +225,12 @@ def test_what_a_killed_gateway_left_is_removed_and_what_a_living_one_has_is_not(
             assert "dev zone-a" in way("192.168.100.30 from 10.10.1.2"), "its owner lived"
             assert dead._slot is not None
             dead._slot.release()  # as the kernel does when a process dies
+            await netlink.ask("close a socket", lambda _: dead._hang_up())
             async with kernel_roads(spec("zone-c")):
                 assert "zone-a" not in way("192.168.100.30 from 10.10.1.2")
                 assert "dev zone-b" in way("192.168.100.30 from 10.10.2.2"), "its owner lives"
         assert picture() == before
         await netlink.close()
-        await dead._netlink.close()
 
     in_namespace(scenario)
 
@@ -237,11 +248,184 @@ def test_tunnels_that_manage_their_own_routes_are_left_alone():
     in_namespace(scenario)
 
 
+def test_what_is_there_already_is_not_asked_for_again(monkeypatch):
+    async def scenario():
+        device("zone-a", "10.10.1.2/24")
+        asked = []
+        read = RouteSocket.read
+        monkeypatch.setattr(RouteSocket, "read", lambda self, table: asked.append(table) or read(self, table))
+        async with kernel_roads(spec("zone-a")) as roads:
+            roads.aim({"zone-a": frozenset({HOST})})
+            facts = LinkFacts(
+                index=int(picture_of("zone-a")), up=True, carrier=True, mtu=1500, addresses=("10.10.1.2",)
+            )
+            roads.seen({"zone-a": facts})
+            await _until(lambda: "zone-a" in roads._laid)
+            await roads.open("zone-a", "zone-a", (A,))
+            asked.clear()
+            await roads.open("zone-a", "zone-a", (A,))
+            roads.aim({"zone-a": frozenset({HOST})})
+            roads.seen({"zone-a": facts})
+            assert not roads._changed.is_set()
+            assert asked == []
+            await roads.close("zone-a")
+            await roads.open("zone-a", "zone-a", (A,))
+            assert len(asked) == 1
+
+    in_namespace(scenario)
+
+
+def test_what_somebody_removes_is_put_back_and_said(monkeypatch):
+    monkeypatch.setattr(roads_module, "_LOOK", 0.05)
+
+    async def scenario():
+        device("zone-a", "10.10.1.2/24")
+        async with kernel_roads(spec("zone-a")) as roads:
+            roads.aim({"zone-a": frozenset({HOST})})
+            await roads.open("zone-a", "zone-a", (A,))
+            complete = sorted(picture().splitlines())
+            with capture_logs() as said:
+                ip("rule del oif zone-a priority 150", f"route flush table {FIRST}")
+                await _until(lambda: sorted(picture().splitlines()) == complete and said != [])
+            assert [each["event"] for each in said] == [Event.ROUTES_RESTORED]
+
+    in_namespace(scenario)
+
+
+def test_what_stays_refused_is_said_once_and_tried_again(monkeypatch):
+    monkeypatch.setattr(roads_module, "_LOOK", 0.05)
+
+    async def scenario():
+        device("zone-a", "10.10.1.2/24")
+        async with kernel_roads(spec("zone-a")) as roads:
+            await roads.open("zone-a", "zone-a", (A,))
+            with capture_logs() as said:
+                ip("addr del 10.10.1.2/24 dev zone-a")
+                roads.aim({"zone-a": frozenset({HOST})})
+                await _until(lambda: said != [])
+                ip("addr add 10.10.1.2/24 dev zone-a")
+                await _until(lambda: "dev zone-a" in way("192.168.100.30 from 10.10.1.2"))
+            (refusal,) = said
+            assert refusal["event"] == Event.ROUTES_REFUSED
+            assert refusal["error"] == f"cannot add the route to {HOST} from 10.10.1.2: Invalid argument"
+
+    in_namespace(scenario)
+
+
+def test_nothing_leaves_when_the_device_has_gone():
+    async def scenario():
+        device("main0", "172.16.0.2/24")
+        device("zone-a")
+        ip("route add default via 172.16.0.1 dev main0", "addr add 10.10.1.2/32 dev lo")
+        assert "dev main0" in way("192.168.100.30 from 10.10.1.2"), "it would leave"
+        async with kernel_roads(spec("zone-a")) as roads:
+            roads.aim({"zone-a": frozenset({HOST})})
+            await roads.open("zone-a", "zone-a", (A,))
+            assert "dev zone-a" in way("192.168.100.30 from 10.10.1.2")
+            ip("link del zone-a")
+            await roads.close("zone-a")
+            assert _NOWHERE in way("192.168.100.30 from 10.10.1.2")
+
+    in_namespace(scenario)
+
+
+def test_a_fixed_source_address_is_guarded_from_the_start():
+    async def scenario():
+        ip("addr add 10.99.0.1/32 dev lo")
+        fixed = replace(spec("zone-a"), source_address=ip_address("10.99.0.1"))
+        async with kernel_roads(fixed):
+            assert _NOWHERE in way("192.168.100.30 from 10.99.0.1")
+
+    in_namespace(scenario)
+
+
+def test_tunnels_with_the_same_address_are_named_once():
+    async def scenario():
+        device("zone-a", "10.10.1.2/24")
+        device("zone-b", "10.10.1.2/24")
+        async with kernel_roads(spec("zone-a"), spec("zone-b")) as roads:
+            with capture_logs() as said:
+                for name in ("zone-a", "zone-b", "zone-b"):
+                    await roads.close(name)
+                    await roads.open(name, name, (A,))
+            expected = {"event": Event.ROUTES_AMBIGUOUS, "tunnels": ["zone-a", "zone-b"], "address": str(A)}
+            assert [each for each in said if each["event"] == Event.ROUTES_AMBIGUOUS] == [
+                expected | {"log_level": "warning"}
+            ]
+
+    in_namespace(scenario)
+
+
+def test_without_the_capability_the_error_names_it_and_opening_fails_with_it():
+    async def scenario():
+        _drop_capabilities()
+        netlink = Netlink()
+        roads = KernelRoads([spec("zone-a"), spec("zone-b", RoutesMode.NONE)], netlink)
+        with pytest.raises(LinkError, match="CAP_NET_ADMIN is missing"):
+            await roads.start()
+        with pytest.raises(LinkError, match="CAP_NET_ADMIN is missing") as caught:
+            await roads.open("zone-a", "zone-a", (A,))
+        assert caught.value.number == errno.EPERM
+        await roads.open("zone-b", "zone-b", (A,))
+        await roads.close("zone-a")
+        await roads.stop()
+        unmanaged = KernelRoads([spec("zone-b", RoutesMode.NONE)], netlink)
+        await unmanaged.start()
+        await netlink.close()
+        Slot().release()
+
+    in_namespace(scenario)
+
+
+def _drop_capabilities() -> None:
+    """Of this thread, and those that it will start."""
+    header = struct.pack("=Ii", 0x20080522, 0)  # _LINUX_CAPABILITY_VERSION_3, capset(2)
+    assert ctypes.CDLL(None).capset(header, bytes(24)) == 0
+
+
+def test_a_thousand_destinations_are_laid_and_removed_in_a_moment():
+    async def scenario():
+        device("zone-a", "10.10.1.2/24")
+        many = frozenset(ip_network(f"10.{number // 100}.{number % 100}.4/32") for number in range(1000))
+        async with kernel_roads(spec("zone-a")) as roads:
+            roads.aim({"zone-a": many})
+            async with asyncio.timeout(2.0):  # it takes 0.1 s
+                await roads.open("zone-a", "zone-a", (A,))
+            assert way("10.9.99.4 oif zone-a").startswith("10.9.99.4 dev zone-a table")
+            async with asyncio.timeout(2.0):
+                await roads.stop()
+
+    in_namespace(scenario)
+
+
+def _descriptors() -> set[Path]:
+    return set(Path("/proc/self/fd").iterdir())
+
+
+def test_descriptors_do_not_become_more():
+    async def scenario():
+        device("zone-a", "10.10.1.2/24")
+        async with kernel_roads(spec("zone-a")):
+            pass
+        before = _descriptors()
+        for _ in range(20):
+            async with kernel_roads(spec("zone-a")) as roads:
+                roads.aim({"zone-a": frozenset({HOST})})
+                await roads.open("zone-a", "zone-a", (A,))
+        assert _descriptors() == before
+
+    in_namespace(scenario)
+
+
 def test_a_device_that_is_not_there_is_an_error():
     async def scenario():
         async with kernel_roads(spec("zone-a")) as roads:
-            with pytest.raises(LinkError, match="find the device zone-a: No such device"):
+            with pytest.raises(LinkError, match='tunnel "zone-a" needs: there is no device zone-a'):
                 await roads.open("zone-a", "zone-a", (A,))
+            with pytest.raises(LinkError, match="there is no device"):
+                await roads.open("zone-a", "zone-a", (A,))
+            device("zone-a", "10.10.1.2/24")
+            await roads.open("zone-a", "zone-a", (A,))
 
     in_namespace(scenario)
 
