@@ -39,12 +39,13 @@ def free_port() -> int:
 
 @dataclass(frozen=True, kw_only=True)
 class Configuration:
-    """What is in the file, as far as tests care. `gateway` are further lines of [gateway]."""
+    """What is in the file, as far as tests care. `gateway` are further lines of [gateway], `book` as TOML has it."""
 
     target: int
     listen: int = field(default_factory=free_port)
     admin: int = field(default_factory=free_port)
     gateway: str = ""
+    book: str = "false"
     more: str = ""
 
     @property
@@ -55,6 +56,7 @@ environment = "test"
 {self.gateway}
 [admin]
 listen = "127.0.0.1:{self.admin}"
+book = {self.book}
 [[tunnel]]
 name = "local"
 kind = "interface"

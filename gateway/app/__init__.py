@@ -6,6 +6,7 @@ probes, traffic ─┘      evidence   │         └─ hands ── routing t
                                    └── view ──▶ admin ◀────────── stats ──────────────┘
 """
 
-from gateway.app.gateway import Gateway, run
+from gateway.app.gateway import Gateway
+from gateway.app.process import run
 
 __all__ = ["Gateway", "run"]

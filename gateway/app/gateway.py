@@ -10,34 +10,34 @@ import asyncio
 import gc
 import signal
 from collections.abc import Coroutine
-from time import time
+from pathlib import Path
+from time import monotonic, time
 from typing import Any, Final
 
 import structlog
-import uvloop
 
 from gateway import __version__
-from gateway.admin.api import Api, ApiSources
-from gateway.admin.control import ControlServer
-from gateway.admin.families import ReloadFacts
-from gateway.admin.http import AdminServer, Questions
+from gateway.admin.book.telling import of_configuration
 from gateway.admin.lag import LagMeter
-from gateway.admin.metrics import Metrics, Sources
 from gateway.admin.rates import RateMeter
 from gateway.admin.readiness import Phase
+from gateway.app.chronicle import activities, book_of
+from gateway.app.clients import Clients, MakeDriver
+from gateway.app.front import FrontDesk, Rooms
 from gateway.app.hands import Hands
 from gateway.app.paths import watch_paths
+from gateway.app.reconnecting import watch_connections
 from gateway.app.senses import Senses
 from gateway.control.controller import Controller
 from gateway.control.operator import Operator
 from gateway.dataplane.engine import Engine, EngineOptions
-from gateway.dataplane.limits import raise_descriptor_limit, sessions_for
+from gateway.dataplane.limits import sessions_for
 from gateway.dataplane.messages import DataPlane, DialFailed, DialOutrun, FirstConnect
-from gateway.errors import ListenError
 from gateway.model import Config
 from gateway.observe.events import Event
 from gateway.observe.sessions import session_logger
 from gateway.policy.evidence import Evidence
+from gateway.policy.reconcile import Decision
 from gateway.tunnels.catalogue import driver_for
 
 log = structlog.get_logger()
@@ -46,30 +46,25 @@ _SIGNALS: Final = (signal.SIGTERM, signal.SIGINT)
 _DRAIN_CHECK_SECONDS: Final = 0.05
 
 
-def run(config: Config) -> int:
-    """Run the gateway until it is told to stop; the process's exit code. Takes over the main thread and its signals."""
-    return uvloop.run(_run(config))
-
-
-async def _run(config: Config) -> int:
-    gateway = Gateway(config, descriptors=raise_descriptor_limit())
-    try:
-        return await gateway.run()
-    except* ListenError as group:
-        for error in _leaves(group):
-            log.error("gateway.failed", error=str(error))  # noqa: TRY400 - the text says it all
-    return 1
-
-
 class Gateway:
     """One running gateway. Make it inside the event loop; `run` it once."""
 
-    def __init__(self, config: Config, *, descriptors: int) -> None:
+    def __init__(
+        self,
+        config: Config,
+        *,
+        descriptors: int,
+        runtime: Path | None = None,
+        make_driver: MakeDriver = driver_for,
+    ) -> None:
+        """`runtime` is a private directory for the sockets of VPN clients; None: no tunnel has one."""
         self._config = config
         self._stopping = asyncio.Event()
         self._killed = asyncio.Event()
         self._phase = Phase.STARTING
-        self._drivers = {spec.name: driver_for(spec) for spec in config.tunnels}
+        self._cut: int | None = None
+        self._book = book_of(config.admin)
+        self._clients = Clients(config, runtime=runtime, book=self._book, post=self._post, make_driver=make_driver)
         spec = config.gateway
         listeners = sum(len(forward.ports) for forward in config.forwards)
         self._max_sessions = min(spec.max_connections or descriptors, sessions_for(descriptors, listeners=listeners))
@@ -85,14 +80,28 @@ class Gateway:
             on_dial_outrun=self._dial_outrun,
             on_session_ended=session_logger(spec.session_log),
         )
-        self._senses = Senses(config, self._drivers, post=self._post, vitals=self._plane.vitals)
-        self._controller = Controller(config.forwards, config.tunnels, hands=Hands(self._plane, self._senses))
+        drivers = self._clients.drivers
+        self._senses = Senses(config, drivers, ways=self._clients.ways, post=self._post, vitals=self._plane.vitals)
+        self._controller = Controller(
+            config.forwards, config.tunnels, hands=Hands(self._plane, self._senses), witness=self._witness
+        )
         self._operator = Operator(self._controller, sessions_on=self._sessions_on, dial=self._senses.dial)
         self._lag = LagMeter()
         self._rates = RateMeter(self._plane.stats)
-        api = self._make_api()
-        self._control = ControlServer(api)
-        self._admin = self._make_admin(api)
+        self._front = FrontDesk(
+            Rooms(
+                config=config,
+                plane=self._plane,
+                controller=self._controller,
+                operator=self._operator,
+                senses=self._senses,
+                clients=self._clients,
+                book=self._book,
+                lag=self._lag,
+                rates=self._rates,
+                phase=lambda: self._phase,
+            )
+        )
 
     async def run(self) -> int:
         """Serve until a signal; 0 after a drain, 1 when a second signal cut it short.
@@ -119,21 +128,35 @@ class Gateway:
         self._senses.start(self._controller.routing_table())
         try:
             async with asyncio.TaskGroup() as group:
-                if config.admin.listen is not None:
-                    await self._admin.start(config.admin.listen)
-                await self._control.start(config.admin.socket)
+                book = group.create_task(self._book.run(), name="book")  # to the last word of everybody else
+                await self._front.start()
+                async with self._clients.running(self._killed):
+                    await self._serve()
+                book.cancel()
+        finally:
+            cut = self._stop_plane()
+            await self._front.close()
+            for number in (*_SIGNALS, signal.SIGHUP):
+                loop.remove_signal_handler(number)
+        log.info("gateway.stopped", sessions_reset=cut)
+        return 1 if self._killed.is_set() else 0
+
+    async def _serve(self) -> None:
+        """From the first look to the end of the drain. What sessions are left are reset, through tunnels that last."""
+        try:
+            async with asyncio.TaskGroup() as group:
                 workers = [group.create_task(work, name=name) for name, work in self._workers().items()]
                 await self._live()
                 for worker in workers:
                     worker.cancel()
         finally:
-            cut = self._plane.stop()
-            await self._control.close()
-            await self._admin.close()
-            for number in (*_SIGNALS, signal.SIGHUP):
-                loop.remove_signal_handler(number)
-        log.info("gateway.stopped", sessions_reset=cut)
-        return 1 if self._killed.is_set() else 0
+            self._stop_plane()
+
+    def _stop_plane(self) -> int:
+        """How many sessions were reset by that."""
+        if self._cut is None:
+            self._cut = self._plane.stop()
+        return self._cut
 
     def _workers(self) -> dict[str, Coroutine[Any, Any, None]]:
         return {
@@ -142,8 +165,8 @@ class Gateway:
             "paths": watch_paths(self._controller.state),
             "lag": self._lag.run(),
             "rates": self._rates.run(),
+            "connections": watch_connections(self._controller.state, self._clients.drivers),
             **self._senses.workers(),
-            **{f"tunnel {name}": driver.run() for name, driver in self._drivers.items()},
         }
 
     # ------------------------------------------------------------ life
@@ -153,6 +176,7 @@ class Gateway:
         if await _first(self._controller.settled, self._stopping) is self._controller.settled:
             self._phase = Phase.RUNNING
             log.info("gateway.started", listeners=sum(len(forward.ports) for forward in self._config.forwards))
+            self._book.record(of_configuration(self._config.path, at_unix=time()))
             await self._stopping.wait()
         self._phase = Phase.DRAINING
         await self._drain()
@@ -198,36 +222,9 @@ class Gateway:
     def _sessions_on(self, tunnel: str) -> int:
         return sum(count for (_, name), count in self._plane.stats().active.items() if name == tunnel)
 
-    def _make_api(self) -> Api:
-        sources = ApiSources(
-            view=self._controller.view,
-            stats=self._plane.stats,
-            rates=self._rates.rates,
-            phase=lambda: self._phase,
-            version=__version__,
-            environment=self._config.gateway.environment,
-        )
-        return Api(sources, self._operator)
-
-    def _make_admin(self, api: Api) -> AdminServer:
-        config = self._config
-        loaded = ReloadFacts(successful=True, success_at_unix=time())
-        metrics = Metrics(
-            Sources(
-                stats=self._plane.stats,
-                view=self._controller.view,
-                reload=lambda: loaded,
-                lag=lambda: self._lag.worst,
-                draining=lambda: self._phase is Phase.DRAINING,
-                probes=self._senses.stats,
-            ),
-            version=__version__,
-            environment=config.gateway.environment,
-        )
-        questions = Questions(
-            view=self._controller.view, phase=lambda: self._phase, ready_when=lambda: config.admin.ready
-        )
-        return AdminServer(metrics=metrics, questions=questions, api=api, control=lambda: self._control.path)
+    def _witness(self, evidence: Evidence, decision: Decision) -> None:
+        for activity in activities(evidence, decision, now=monotonic()):
+            self._book.record(activity)
 
 
 async def _first(*events: asyncio.Event, timeout: float | None = None) -> asyncio.Event | None:  # noqa: ASYNC109
@@ -238,11 +235,3 @@ async def _first(*events: asyncio.Event, timeout: float | None = None) -> asynci
         for wait in pending:
             wait.cancel()
     return next((waits[wait] for wait in waits if wait in done), None)
-
-
-def _leaves(group: BaseExceptionGroup[Any]) -> list[BaseException]:
-    return [
-        leaf
-        for error in group.exceptions
-        for leaf in (_leaves(error) if isinstance(error, BaseExceptionGroup) else [error])
-    ]

@@ -11,6 +11,7 @@ from typing import Any, Final
 
 import structlog
 
+from gateway.app.ways import Ways
 from gateway.control.counters import Counters
 from gateway.control.kernel import KernelWatcher
 from gateway.control.prober import Prober, ProberStats
@@ -48,12 +49,14 @@ class Senses:
         config: Config,
         drivers: Mapping[str, Driver],
         *,
+        ways: Ways,
         post: Callable[[Evidence], None],
         vitals: Callable[[str], Vitals],
     ) -> None:
-        """`vitals(tunnel)` is the data plane's."""
+        """`vitals(tunnel)` is the data plane's. `ways` are told what routes are needed, and where."""
         interfaces = {name: driver.interface for name, driver in drivers.items()}
         self._post = post
+        self._ways = ways
         self._specs = {spec.name: spec for spec in config.tunnels}
         self._interfaces = interfaces
         self._asked = questions(config.forwards, config.tunnels)
@@ -158,9 +161,11 @@ class Senses:
     def _kernel_seen(self, snapshot: KernelSnapshot) -> None:
         if self._asked.through:
             self._resolver.watch(self._asked.system, tunnel_names(self._asked, self._specs.values(), snapshot.links))
+        self._ways.devices(snapshot.links)
         self._post(KernelSeen(snapshot=snapshot))
 
     def _names_seen(self, system: Mapping[str, Addresses], through: Mapping[tuple[str, str], Addresses]) -> None:
+        self._ways.names(system, through)
         self._post(NamesSeen(addresses=system, through=through))
 
     def _suspect(self, tunnel: str, target: Endpoint, since: float) -> None:

@@ -47,7 +47,7 @@ def configuration(lab: Lab, *forwards: str, gateway: str = "", tunnel: str = "")
         f'[[tunnel]]\nname = "zone-{site}"\nkind = "interface"\ninterface = "{vpn.device}"\n{tunnel}'
         for site, vpn in lab.vpns.items()
     )
-    admin = f'[admin]\nlisten = "{ADMIN[0]}:{ADMIN[1]}"\nsocket = "{control_socket(lab)}"'
+    admin = f'[admin]\nlisten = "{ADMIN[0]}:{ADMIN[1]}"\nsocket = "{control_socket(lab)}"\nbook = false'
     return "\n\n".join([f"[gateway]\n{gateway}", admin, *tunnels, *forwards, ""])
 
 

@@ -1,0 +1,160 @@
+"""The ways of managed routes: what they lead to, as names and devices change, and what drivers find of them.
+
+Drivers open the routes of the devices that they make. Those of an `interface` tunnel whose routes are managed are
+opened here, when the kernel shows its device.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping
+from ipaddress import ip_address
+from time import monotonic
+from typing import Final, Protocol
+
+import structlog
+
+from gateway.errors import LinkError
+from gateway.model import Config, IPAddress, IPNetwork, LinkFacts, RoutesMode, TunnelKind
+from gateway.observe.events import Event
+from gateway.policy.destinations import destinations, kept, needs
+
+log = structlog.get_logger()
+
+_AGAIN: Final = 5.0  # seconds after which what was refused is tried again
+
+_Opened = tuple[str, tuple[IPAddress, ...]]
+
+
+class Routes(Protocol):
+    """What `tunnels.routes.KernelRoads` does."""
+
+    async def start(self) -> None:
+        """Guard all managed tunnels. Raises LinkError."""
+
+    async def run(self) -> None:
+        """Apply what changes, until cancelled."""
+
+    async def stop(self) -> None:
+        """Remove all that is ours. Raises LinkError."""
+
+    async def open(self, tunnel: str, interface: str, addresses: tuple[IPAddress, ...]) -> None:
+        """See `tunnels.tools.Roads`."""
+
+    async def close(self, tunnel: str) -> None:
+        """See `tunnels.tools.Roads`."""
+
+    def aim(self, destinations: Mapping[str, frozenset[IPNetwork]]) -> None:
+        """By tunnel, what is to be reached through it."""
+
+    def seen(self, links: Mapping[str, LinkFacts]) -> None:
+        """The devices as they are, by name."""
+
+
+class Ways:
+    """A `tunnels.tools.Roads` for drivers. `start` it before any of them runs, `stop` it after the last has ended."""
+
+    def __init__(self, config: Config, routes: Routes) -> None:
+        self._routes = routes
+        self._managed = frozenset(spec.name for spec in config.tunnels if spec.routes is RoutesMode.MANAGED)
+        self._needs = needs(config.forwards, config.tunnels)
+        self._wanted: dict[str, Mapping[IPNetwork, float]] = {tunnel: {} for tunnel in self._needs}
+        self._followed = {
+            spec.name: spec.interface
+            for spec in config.tunnels
+            if spec.routes is RoutesMode.MANAGED and spec.kind is TunnelKind.INTERFACE
+        }
+        self._devices: dict[str, _Opened | None] = {}
+        self._changed = asyncio.Event()
+        self._refused: LinkError | None = None
+
+    async def start(self) -> None:
+        """Guard the managed tunnels, and aim at the addresses that are known already.
+
+        Where that cannot be, say so: then none of them will connect, and the gateway runs for the others.
+        """
+        try:
+            await self._routes.start()
+        except LinkError as error:
+            self._refused = error
+            log.error(Event.ROUTES_UNAVAILABLE, error=str(error), tunnels=sorted(self._managed))  # noqa: TRY400
+            return
+        self.names({}, {})
+
+    async def stop(self) -> None:
+        """Remove all that is ours; what the kernel refuses is said."""
+        try:
+            await self._routes.stop()
+        except LinkError as error:
+            log.error(Event.ROUTES_UNAVAILABLE, error=str(error), tunnels=sorted(self._managed))  # noqa: TRY400
+
+    async def run(self) -> None:
+        """Follow what changes, until cancelled."""
+        async with asyncio.TaskGroup() as group:
+            group.create_task(self._routes.run(), name="routes")
+            if self._followed and self._refused is None:
+                group.create_task(self._follow(), name="routes of interfaces")
+
+    # ---------------------------------------------------------------- tools.Roads
+
+    async def open(self, tunnel: str, interface: str, addresses: tuple[IPAddress, ...]) -> None:
+        """See `tools.Roads`. Without what guards it, a managed tunnel is not opened."""
+        if self._refused is not None and tunnel in self._managed:
+            raise LinkError(str(self._refused), self._refused.number)
+        await self._routes.open(tunnel, interface, addresses)
+
+    async def close(self, tunnel: str) -> None:
+        """See `tools.Roads`."""
+        await self._routes.close(tunnel)
+
+    # ---------------------------------------------------------------- what changes
+
+    def names(self, system: Mapping[str, tuple[str, ...]], through: Mapping[tuple[str, str], tuple[str, ...]]) -> None:
+        """The addresses of names are these now: of all of them, as the resolver says it."""
+        if not self._needs or self._refused is not None:
+            return
+        now = monotonic()
+        for tunnel, wanted in destinations(self._needs, system, through).items():
+            self._wanted[tunnel] = kept(self._wanted[tunnel], wanted, now)
+        self._routes.aim({tunnel: frozenset(wanted) for tunnel, wanted in self._wanted.items()})
+
+    def devices(self, links: Mapping[str, LinkFacts]) -> None:
+        """The devices are these now, by name."""
+        if not self._managed or self._refused is not None:
+            return
+        self._routes.seen(links)
+        devices = {tunnel: _opened(interface, links.get(interface)) for tunnel, interface in self._followed.items()}
+        if devices != self._devices:
+            self._devices = devices
+            self._changed.set()
+
+    async def _follow(self) -> None:
+        opened: dict[str, _Opened | None] = {}
+        while True:
+            await self._changed.wait()
+            self._changed.clear()
+            for tunnel, device in self._devices.items():
+                if opened.get(tunnel) != device:
+                    opened[tunnel] = device if await self._try(tunnel, device) else None
+            if any(opened.get(tunnel) != device for tunnel, device in self._devices.items()):
+                await asyncio.sleep(_AGAIN)
+                self._changed.set()
+
+    async def _try(self, tunnel: str, device: _Opened | None) -> bool:
+        """Whether the tunnel's routes are as its device is."""
+        try:
+            if device is None:
+                await self._routes.close(tunnel)
+            else:
+                await self._routes.open(tunnel, *device)
+        except LinkError as error:
+            log.warning(Event.ROUTES_REFUSED, tunnel=tunnel, error=str(error))
+            return False
+        return True
+
+
+def _opened(interface: str, link: LinkFacts | None) -> _Opened | None:
+    """How the device can be used; None while it cannot."""
+    if link is None or not link.up or not link.addresses:
+        return None
+    return interface, tuple(map(ip_address, link.addresses))
