@@ -122,13 +122,12 @@ class ManagedDriver:
             while True:
                 await self._until_wanted()
                 self._turn(Turn.WANTED, failure=None)
-                while self._wish is Wish.CONNECTED:
+                while self._status.state is not DriverState.STOPPED:
                     await self._once()
                     await self._until_due()
-                self._turn(Turn.UNWANTED, retry_at=None, server=None, addresses=())
         finally:
             if self._status.state is not DriverState.STOPPED:
-                self._turn(Turn.UNWANTED, retry_at=None, server=None, addresses=())
+                self._stopped()
             await self._client.close()
 
     # ---------------------------------------------------------------- between connections
@@ -140,8 +139,16 @@ class ManagedDriver:
 
     async def _until_due(self) -> None:
         """Wait for the next attempt, or until somebody wants it now or not at all."""
-        if self._wish is Wish.STOPPED:
+        if self._status.state is DriverState.STOPPED:
             return
+        if not self._unwanted():
+            await self._pause()
+        if self._unwanted():
+            self._stopped()
+        else:
+            self._report(retry_at=None)
+
+    async def _pause(self) -> None:
         delay = backoff.wait(self._backoff, servers=len(self._servers), chance=self._chance())
         if delay > 0.0:
             self._say(LineLevel.INFO, f"next attempt in {delay:.1f} s")
@@ -150,7 +157,14 @@ class ManagedDriver:
         with suppress(TimeoutError):
             async with asyncio.timeout(delay):
                 await self._asked.wait()
-        self._report(retry_at=None)
+
+    def _unwanted(self) -> bool:
+        return self._wish is Wish.STOPPED
+
+    def _stopped(self, failure: Failure | None = None) -> None:
+        """Nothing runs any more. `failure`: a new one; the last one stays otherwise."""
+        told = {} if failure is None else {"failure": failure}
+        self._turn(Turn.UNWANTED, retry_at=None, server=None, addresses=(), **told)
 
     # ---------------------------------------------------------------- one connection
 
@@ -227,10 +241,11 @@ class ManagedDriver:
         if failure is None:
             self._say(LineLevel.INFO, "disconnected, as asked")
             log.info(Event.TUNNEL_DISCONNECTED, tunnel=self.tunnel, lasted=lasted)
+            self._stopped()
             return
         if failure.reason is FailureReason.CANCELLED:
             self._say(LineLevel.INFO, failure.detail)
-            self._report(failure=failure)
+            self._stopped(failure)
             return
         self._backoff = backoff.failed(self._backoff, failure.reason, servers=len(self._servers), lasted=lasted)
         self._tell(failure, lasted)
