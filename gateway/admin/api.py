@@ -88,7 +88,11 @@ class Api:
 
     def questions(self) -> list[web.RouteDef]:
         """What can be asked without changing anything."""
-        own = [get("/api/v1/status", self._status), get("/api/v1/explain/{name}", self._explain)]
+        own = [
+            get("/api/v1/status", self._status),
+            get("/api/v1/explain/{name}", self._explain),
+            get(_TUNNEL, self._one_tunnel),
+        ]
         return own if self._book is None else [*own, *self._book.questions()]
 
     def changes(self, asker: Asker) -> list[web.RouteDef]:
@@ -149,6 +153,14 @@ class Api:
         if found is None:
             raise await unknown_name("forward", name, [forward.name for forward in picture.view.forwards])
         return picture.explain(found)
+
+    async def _one_tunnel(self, request: web.Request) -> web.Response:
+        return await answered(self._tunnel_alone(request))
+
+    async def _tunnel_alone(self, request: web.Request) -> TunnelDocument:
+        """Cheap, however many forwards there are: for those who wait until a tunnel is what they want it to be."""
+        name, picture = await self._tunnel(request), self._picture()
+        return next(picture.tunnel(tunnel) for tunnel in picture.view.tunnels if tunnel.name == name)
 
     def _picture(self) -> Picture:
         ask = self._sources

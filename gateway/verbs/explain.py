@@ -11,6 +11,7 @@ from rich.text import Text
 
 from gateway.admin.documents import CandidateDocument, ExplainDocument, ForwardDocument, ProbeDocument, TunnelDocument
 from gateway.verbs.notes import notes, state
+from gateway.verbs.plain import plain
 from gateway.verbs.wording import UNKNOWN, count, listed, milliseconds, percent, span
 
 
@@ -89,7 +90,7 @@ def _why(forward: ForwardDocument, candidate: CandidateDocument) -> str:
 
 def _health(tunnel: TunnelDocument) -> str:
     cause = f" ({tunnel['cause']})" if tunnel["cause"] else ""
-    evidence = f": {tunnel['evidence']}" if tunnel["evidence"] else ""
+    evidence = f": {plain(tunnel['evidence'])}" if tunnel["evidence"] else ""
     return f"{tunnel['health']} for {span(tunnel['since_seconds'])}{cause}{evidence}"
 
 

@@ -1,4 +1,4 @@
-"""What is to be said of a tunnel beyond its health: doubts, countdowns, the operator's doing, its segments. Pure."""
+"""What is to be said of a tunnel beyond its health: its VPN client, doubts, countdowns, the operator's doing. Pure."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from rich.text import Text
 
 from gateway.admin.documents import TunnelDocument
+from gateway.verbs.clients import certificate_notes, driver_notes
 from gateway.verbs.wording import count, span
 
 _COLOURS = {"up": "green", "down": "red", "unknown": "yellow"}
@@ -26,6 +27,9 @@ def state(tunnel: TunnelDocument) -> Text:
 
 def notes(tunnel: TunnelDocument) -> Iterator[str]:
     """Everything else worth knowing now, a clause each."""
+    if tunnel["driver"] is not None:
+        yield from driver_notes(tunnel["driver"])
+    yield from certificate_notes(tunnel["certificates"])
     if tunnel["doubts"]:
         yield f"suspect: {', '.join(tunnel['doubts'])}"
     if tunnel["drilled_for_seconds"] is not None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import Final
 
 UNKNOWN: Final = "–"
@@ -26,6 +27,16 @@ def span(seconds: float | None) -> str:
         if whole >= unit:
             return f"{whole // unit}{name} {whole % unit // part}{part_name}"
     return f"{whole}s"
+
+
+def moment(at: str, now: datetime) -> str:
+    """A moment as the API has it, in the zone of `now`: "15:04:05.123", with its date before it where it is not today.
+
+    Raises ValueError for what is no moment.
+    """
+    local = datetime.fromisoformat(at).astimezone(now.tzinfo)
+    time = local.isoformat(sep=" ", timespec="milliseconds")[: len("2026-01-01 00:00:00.000")]
+    return time.partition(" ")[2] if local.date() == now.date() else time
 
 
 def milliseconds(seconds: float | None) -> str:
@@ -56,6 +67,11 @@ def speed(bytes_per_second: float | None) -> str:
         value, power = value / _THOUSAND, power + 1
     digits = 1 if power and value < _THOUSAND / _TEN else 0
     return f"{value:.{digits}f} {_PREFIXES[power]}B/s"
+
+
+def amount(size: int) -> str:
+    """Bytes in decimal units: "0 B", "999 B", "1.5 kB", "2.5 MB"."""
+    return speed(float(size)).removesuffix("/s") if size else "0 B"
 
 
 def frequency(per_second: float | None) -> str:

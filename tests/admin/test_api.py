@@ -46,6 +46,17 @@ async def test_questions_are_answered_at_both_doors(session):
         assert (await answer.json())["forward"]["active"] == "zone-a"
 
 
+async def test_one_tunnel_alone(session):
+    async with session.get("/api/v1/tunnels/zone-b") as answer:
+        assert (answer.status, answer.content_type) == (200, "application/json")
+        document = await answer.json()
+    async with session.get("/api/v1/status") as answer:
+        assert document == (await answer.json())["tunnels"][1]
+    async with session.get("/api/v1/tunnels/zone-x") as answer:
+        assert answer.status == 404
+        assert (await answer.json())["error"] == "no tunnel 'zone-x': there are zone-a, zone-b"
+
+
 async def test_a_forward_that_there_is_not(session):
     async with session.get("/api/v1/explain/hallo") as answer:
         assert answer.status == 404

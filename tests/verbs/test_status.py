@@ -16,7 +16,7 @@ from gateway.model import (
     ProbeOutcome,
 )
 from gateway.verbs.status import status
-from tests.admin.fakes import VIEW, forward, probe, tunnel
+from tests.admin.fakes import DRIVERS, EXPIRIES, NOW_UNIX, VIEW, forward, probe, tunnel
 from tests.verbs.reading import seen, status_of
 
 
@@ -60,6 +60,20 @@ def test_before_anything_was_measured():
 )
 def test_what_is_to_be_said_of_a_tunnel(changes, says):
     assert says in seen(status(status_of(ControlView(tunnels=(tunnel("zone-a", **changes),)))))
+
+
+def test_what_vpn_clients_do_and_which_certificates_end():
+    text = " ".join(seen(status(status_of(drivers=DRIVERS, expiries=EXPIRIES, now_unix=NOW_UNIX))).split())
+    for says in (
+        "zone-a: VPN client connected to 198.51.100.7:1194 as 10.8.0.2 for 1m 0s; 1.5 kB sent, 2.5 MB received",
+        "zone-a: the ca certificate CN=an old ca ends in 1h 0m",
+        "zone-a: the client certificate CN=client expired 1m 0s ago",
+        (
+            "zone-b: VPN client refused by the server, 2 attempts so far; wrong password at 198.51.100.7:1194: the server "
+            "refused the account myuser; next attempt in 30s"
+        ),
+    ):
+        assert says in text
 
 
 def test_nothing_is_said_of_a_tunnel_that_is_well():

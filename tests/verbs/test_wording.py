@@ -1,8 +1,10 @@
 """Quantities as people read them."""
 
+from datetime import UTC, datetime, timedelta, timezone
+
 import pytest
 
-from gateway.verbs.wording import count, frequency, listed, milliseconds, percent, span, speed
+from gateway.verbs.wording import amount, count, frequency, listed, milliseconds, moment, percent, span, speed
 
 
 @pytest.mark.parametrize(
@@ -49,3 +51,24 @@ def test_frequencies(rate, said):
 def test_counts_and_lists():
     assert [count(number, "session") for number in (0, 1, 2)] == ["0 sessions", "1 session", "2 sessions"]
     assert [listed(list(names)) for names in ("", "a", "ab", "abc")] == ["", "a", "a and b", "a, b and c"]
+
+
+TOKYO = timezone(timedelta(hours=9))
+
+
+@pytest.mark.parametrize(
+    ("at", "now", "said"),
+    [
+        ("2026-11-27T10:07:46.585Z", datetime(2026, 11, 27, 23, 0, tzinfo=UTC), "10:07:46.585"),
+        ("2026-11-26T23:59:59.999Z", datetime(2026, 11, 27, 0, 0, tzinfo=UTC), "2026-11-26 23:59:59.999"),
+        ("2026-11-26T23:59:59.999Z", datetime(2026, 11, 27, 9, 0, tzinfo=TOKYO), "08:59:59.999"),
+        ("2025-11-27T10:07:46.000Z", datetime(2026, 11, 27, 23, 0, tzinfo=UTC), "2025-11-27 10:07:46.000"),
+    ],
+)
+def test_moments_are_local_and_have_a_date_when_not_of_today(at, now, said):
+    assert moment(at, now) == said
+
+
+@pytest.mark.parametrize(("size", "said"), [(0, "0 B"), (999, "999 B"), (1500, "1.5 kB"), (2_500_000, "2.5 MB")])
+def test_amounts(size, said):
+    assert amount(size) == said
