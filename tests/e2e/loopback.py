@@ -152,7 +152,8 @@ class LoopbackGateway:
             connection.close()
 
     def _configuration(self) -> str:
-        admin = f'[admin]\nlisten = "127.0.0.1:{self._ports["admin"]}"\nsocket = "{self._config.parent / "socket"}"\nbook = false'
+        listen, socket = f"127.0.0.1:{self._ports['admin']}", self._config.parent / "socket"
+        admin = f'[admin]\nlisten = "{listen}"\nsocket = "{socket}"\nbook = false'
         tunnel = f'[[tunnel]]\nname = "{TUNNEL}"\nkind = "interface"\ninterface = "lo"'
         forwards = (
             f'[[forward]]\nname = "{name}"\nlisten = "127.0.0.1:{self._ports[name]}"\n'
