@@ -6,13 +6,14 @@ import asyncio
 import errno
 import socket
 from collections.abc import Iterator, Sequence
-from ipaddress import ip_interface
+from ipaddress import ip_address, ip_interface
 from typing import Any, Final
 
 from pyroute2 import IPRoute
 from pyroute2.netlink.exceptions import NetlinkError
 from pyroute2.netlink.rtnl.ifinfmsg import IFF_UP
 
+from gateway.errors import LinkError
 from gateway.model import IPAddress
 from gateway.tunnels.netlink import Netlink
 from gateway.tunnels.tools import IPInterface, Link
@@ -20,6 +21,8 @@ from gateway.tunnels.tun import make_tun
 
 _WITHOUT_RENAME: Final = errno.EBUSY
 """What kernels before 6.2 say of a device that is up and should be renamed."""
+
+_IFA_F_NODAD: Final = 0x02
 
 
 class KernelLinks:
@@ -85,7 +88,7 @@ def _find(ipr: IPRoute, name: str) -> Link | None:
 
 def _holding(ipr: IPRoute, address: IPAddress) -> Link | None:
     for message in ipr.get_addr():
-        if str(address) in {message.get("IFA_LOCAL"), message.get("IFA_ADDRESS")}:
+        if ip_address(_own(message)) == address:
             try:
                 (link,) = ipr.link("get", index=message["index"])
             except NetlinkError as error:
@@ -113,9 +116,15 @@ def _addresses(ipr: IPRoute, index: int) -> Iterator[IPInterface]:
     for message in ipr.get_addr(index=index):
         if message["index"] != index:
             continue
-        own = ip_interface(f"{message.get('IFA_LOCAL') or message.get('IFA_ADDRESS')}/{message['prefixlen']}")
+        own = ip_interface(f"{_own(message)}/{message['prefixlen']}")
         if not (own.version == 6 and own.ip.is_link_local):  # noqa: PLR2004 - the protocol's name
             yield own
+
+
+def _own(message: Any) -> str:
+    """The device's own end; IFA_ADDRESS alone would be the peer's on a point-to-point device."""
+    own: str = message.get("IFA_LOCAL") or message.get("IFA_ADDRESS")
+    return own
 
 
 def _index(ipr: IPRoute, name: str) -> int:
@@ -156,9 +165,9 @@ def _configure(ipr: IPRoute, name: str, addresses: Sequence[IPInterface] | None,
     if mtu is not None:
         ipr.link("set", index=index, mtu=mtu)
     if addresses is not None:
-        have = set(_addresses(ipr, index))
-        for each in have - set(addresses):
-            ipr.addr("del", index=index, address=str(each.ip), prefixlen=each.network.prefixlen)
+        for each in set(_addresses(ipr, index)) - set(addresses):
+            _delete(ipr, index, each)
+        have = set(_addresses(ipr, index))  # a deleted address may have taken others of its network with it
         for each in addresses:
             if each not in have:
                 _add(ipr, index, each)
@@ -166,11 +175,26 @@ def _configure(ipr: IPRoute, name: str, addresses: Sequence[IPInterface] | None,
 
 
 def _add(ipr: IPRoute, index: int, address: IPInterface) -> None:
+    flags = {} if address.version == 4 else {"flags": _IFA_F_NODAD}  # noqa: PLR2004 - nobody else can have it
+    try:
+        ipr.addr("replace", **_words(index, address), **flags)
+    except NetlinkError as error:
+        if error.code == errno.EACCES:  # not for want of a capability, which is EPERM
+            raise LinkError(
+                f"cannot give a device the address {address}: IPv6 is disabled on it (net.ipv6.conf.*.disable_ipv6)",
+                error.code,
+            ) from error
+        raise
+
+
+def _delete(ipr: IPRoute, index: int, address: IPInterface) -> None:
+    try:
+        ipr.addr("del", **_words(index, address))
+    except NetlinkError as error:
+        if error.code != errno.EADDRNOTAVAIL:  # it went with another one
+            raise
+
+
+def _words(index: int, address: IPInterface) -> dict[str, object]:
     family = socket.AF_INET if address.version == 4 else socket.AF_INET6  # noqa: PLR2004 - as above
-    flags = {} if family == socket.AF_INET else {"flags": _IFA_F_NODAD}  # nobody else can have it
-    ipr.addr(
-        "replace", index=index, address=str(address.ip), prefixlen=address.network.prefixlen, family=family, **flags
-    )
-
-
-_IFA_F_NODAD: Final = 0x02
+    return {"index": index, "address": str(address.ip), "prefixlen": address.network.prefixlen, "family": family}

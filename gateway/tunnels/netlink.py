@@ -11,7 +11,7 @@ import errno
 import os
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from typing import Final, TypeVar
+from typing import TypeVar
 
 from pyroute2 import IPRoute
 from pyroute2.netlink.exceptions import NetlinkError
@@ -19,8 +19,6 @@ from pyroute2.netlink.exceptions import NetlinkError
 from gateway.errors import LinkError
 
 _T = TypeVar("_T")
-
-_NOT_PERMITTED: Final = frozenset({errno.EPERM, errno.EACCES})
 
 
 class Netlink:
@@ -63,5 +61,5 @@ class Netlink:
 
 def refused(what: str, number: int) -> LinkError:
     """The error for the errno `number`, met when `what` was to be done. Of permission it says what is missing."""
-    why = "CAP_NET_ADMIN is missing" if number in _NOT_PERMITTED else os.strerror(number)
+    why = "CAP_NET_ADMIN is missing" if number == errno.EPERM else os.strerror(number)
     return LinkError(f"cannot {what}: {why}", number)

@@ -339,6 +339,25 @@ def test_a_fixed_source_address_is_guarded_from_the_start():
     in_namespace(scenario)
 
 
+def _switch_ipv6_off() -> None:
+    """As in containers, mostly."""
+    subprocess.run(["sysctl", "-qw", "net.ipv6.conf.all.disable_ipv6=1"], check=True)
+
+
+def test_ipv6_may_be_switched_off():
+    async def scenario():
+        _switch_ipv6_off()
+        device("zone-a", "10.10.1.2/24")
+        before = picture()
+        async with kernel_roads(spec("zone-a")) as roads:
+            roads.aim({"zone-a": frozenset({HOST, HOST6})})
+            await roads.open("zone-a", "zone-a", (A,))
+            assert "dev zone-a" in way("192.168.100.30 from 10.10.1.2")
+        assert picture() == before
+
+    in_namespace(scenario)
+
+
 def test_tunnels_with_the_same_address_are_named_once():
     async def scenario():
         device("zone-a", "10.10.1.2/24")
