@@ -3,8 +3,8 @@
     async with child(["openvpn", "--config", "stdin"], on_line=said) as process:
         await process.wait()
 
-A child gets an environment of its own (no variable of the gateway's, which may be secrets), no terminal and no open
-file but what it is given, and the kernel kills it when the gateway dies, however that happens (prctl(2),
+A child gets an environment of its own (no variable of the gateway's, which may be secrets), no terminal and no file of
+ours (Python's are not inherited), and the kernel kills it when the gateway dies, however that happens (prctl(2),
 PR_SET_PDEATHSIG: that follows the thread that spawned it, so children are spawned from the main one).
 """
 
@@ -71,7 +71,8 @@ class Child(asyncio.SubprocessProtocol):
     def signal(self, number: signal.Signals) -> None:
         """Send it a signal; nothing if it has ended."""
         if self.returncode is None:
-            self._transport.send_signal(number)
+            with suppress(ProcessLookupError):  # it has ended, and we are about to be told
+                self._transport.send_signal(number)
 
     # ---------------------------------------------------------------- asyncio.SubprocessProtocol
 
@@ -138,8 +139,10 @@ async def child(
     try:
         if feed is not None:
             stdin = cast("asyncio.WriteTransport", transport.get_pipe_transport(0))
-            stdin.write(feed.encode())
-            stdin.write_eof()
+            if not stdin.is_closing():  # it may have ended already: then it says why
+                stdin.write(feed.encode())
+            if not stdin.is_closing():
+                stdin.write_eof()
         yield process
     finally:
         try:

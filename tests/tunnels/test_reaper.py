@@ -1,0 +1,74 @@
+"""Orphans are reaped by PID 1, and children of the gateway's own are left to who waits for them."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from gateway.tunnels.reaper import reap
+
+_INIT = """
+import asyncio, os, sys
+import uvloop
+from gateway.tunnels import reaper
+from gateway.tunnels.children import child
+reaper._EVERY = 0.05
+
+async def main():
+    assert os.getpid() == 1
+    async with asyncio.TaskGroup() as group:
+        worker = group.create_task(reaper.reap_orphans())
+        for _ in range(20):
+            async with child(["sh", "-c", "(sleep 0.02; exit 3) & (sleep 0.2) & exit 7"], on_line=print) as process:
+                code = await process.wait()
+                assert code == 7, code
+        await asyncio.sleep(0.6)
+        worker.cancel()
+    print("left", sum(1 for each in os.listdir("/proc") if each.isdigit()))
+
+uvloop.run(main())
+"""
+
+
+@pytest.mark.lab
+def test_as_pid_1_it_leaves_no_zombie_and_steals_no_exit_code():
+    found = subprocess.run(
+        ["unshare", "--pid", "--fork", "--mount-proc", sys.executable, "-c", _INIT],
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=30,
+        cwd=Path(__file__).parents[2],
+    )
+    assert found.stdout.strip() == "left 1", found.stderr
+
+
+def test_there_may_be_nothing_to_reap():
+    assert reap() == 0
+
+
+def test_what_has_ended_and_is_nobodys_is_taken():
+    pid = os.fork()
+    if pid == 0:
+        os._exit(0)
+    deadline = time.monotonic() + 5.0
+    while reap() == 0:
+        assert time.monotonic() < deadline
+    with pytest.raises(ChildProcessError):
+        os.waitpid(pid, 0)
+
+
+async def test_elsewhere_it_only_waits():
+    from gateway.tunnels.reaper import reap_orphans  # noqa: PLC0415 - here only
+
+    async with asyncio.TaskGroup() as group:
+        worker = group.create_task(reap_orphans())
+        await asyncio.sleep(0)
+        assert not worker.done()
+        worker.cancel()
