@@ -1,7 +1,7 @@
 """Every way to log in to every kind of server, all of them at once in one gateway: each tunnel carries its own forward.
 
-What connects side by side here are seven OpenVPN clients, four IPsec connections (two with one server, by one name) and two
-WireGuard devices, all of them to the same network.
+What connects side by side here are seven OpenVPN clients, four IPsec connections (two with one server, by one name)
+and two WireGuard devices, all of them to the same network.
 """
 
 from __future__ import annotations
