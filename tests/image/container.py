@@ -12,6 +12,7 @@ import signal
 import subprocess
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from enum import Enum
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -28,6 +29,13 @@ _TAG = "gateway-under-test"
 _BUILD = 1200.0  # seconds: the first build makes the base and downloads everything
 _START = 10.0  # seconds
 _RUN = ("buildah", "run", "--isolation", "chroot")
+
+
+class Privileges(Enum):
+    """What a container may do."""
+
+    NONE = "none"  # what the image says
+    NETWORK = "network"  # --user 0 --cap-drop ALL --cap-add NET_ADMIN --device /dev/net/tun
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,13 +69,25 @@ def build() -> Image:
 class Container:
     """A container of `image` in the cloud of `lab`. A context manager: made on entry, ended and removed on exit.
 
-    `configuration` takes the place of the one in the image.
+    `configuration` takes the place of the one in the image; `read_only` are further places of the machine that it sees
+    as they are. `privileges` are those that a platform is asked for; without one it runs as the image says.
     """
 
-    def __init__(self, image: Image, lab: Lab, *, configuration: Path | None = None) -> None:
+    def __init__(
+        self,
+        image: Image,
+        lab: Lab,
+        *,
+        configuration: Path | None = None,
+        read_only: Sequence[Path] = (),
+        privileges: Privileges = Privileges.NONE,
+    ) -> None:
         self._image = image
         self._lab = lab
+        self._privileges = privileges
         self._mounts = [] if configuration is None else ["--volume", f"{configuration}:{CONFIGURATION}:ro"]
+        for each in read_only:
+            self._mounts += ["--volume", f"{each}:{each}:ro"]
 
     def __enter__(self) -> Self:
         self._name = run(["buildah", "from", "--pull=never", self._image.name]).strip()
@@ -111,7 +131,14 @@ class Container:
         return self._lab.processes.log(self._name)
 
     def _command(self, *argv: str) -> Sequence[str]:
-        return [*_RUN, *self._mounts, self._name, "--", *argv]
+        match self._privileges:
+            case Privileges.NONE:
+                return [*_RUN, *self._mounts, self._name, "--", *argv]
+            case Privileges.NETWORK:
+                asked = ["--user", "0", "--cap-add", "CAP_NET_ADMIN"]
+                # `--cap-drop ALL` of buildah drops what was added, too: the rest is dropped inside.
+                kept = ["setpriv", "--bounding-set", "-all,+net_admin", "--inh-caps", "-all", "--"]
+                return [*_RUN, *asked, *self._mounts, self._name, "--", *kept, *argv]
 
     def _main(self) -> ProcessId | None:
         """The container's main process: behind buildah and its helpers, which pass no signals on."""

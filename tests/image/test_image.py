@@ -4,15 +4,21 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
 
-from tests.image.container import Container, Image, build
+from tests.e2e import managed
+from tests.image.container import Container, Image, Privileges, build
 from tests.lab import client
 from tests.lab.corp import HTTP_PORT
 from tests.lab.lab import Lab
+from tests.lab.servers.ipsec import IpsecServer
+from tests.lab.servers.openvpn import OpenVpnServer
+from tests.lab.servers.wireguard import WireGuardServer
 from tests.lab.topology import CORP_ADDRESS, Site
+from tests.lab.waiting import eventually
 
 pytestmark = [pytest.mark.lab, pytest.mark.matrix, pytest.mark.timeout(1500)]
 
@@ -91,3 +97,46 @@ def test_a_page_of_the_company_through_a_tunnel(image: Image, lab: Lab, tmp_path
         answer = read(lab, "/")
         assert answer.seen == tunnel.address
         assert container.stop() == 0, container.log()
+
+
+async def _seen_through(lab: Lab, addresses: set[str]) -> str:
+    """Who the company saw, once a page comes through one of `addresses`."""
+    seen: list[str] = []
+
+    async def there() -> bool:
+        with suppress(OSError, asyncio.IncompleteReadError, ValueError):
+            seen.append((await client.fetch(lab.cloud, "/", host=LOOPBACK, port=33000)).seen)
+        return bool(seen) and seen[-1] in addresses
+
+    await eventually(there, within=20.0, what="a page through the tunnel", detail=lambda: str(seen[-3:]))
+    return seen[-1]
+
+
+@pytest.mark.parametrize("kind", ["openvpn", "ipsec", "wireguard"])
+def test_with_one_capability_it_brings_its_own_tunnel_up(
+    image: Image, empty_lab: Lab, tmp_path: Path, kind: str
+) -> None:
+    lab = empty_lab
+    server = {"openvpn": OpenVpnServer, "ipsec": IpsecServer, "wireguard": WireGuardServer}[kind](lab.workshop, Site.A)
+    with lab.serving(server):
+        configuration = tmp_path / "forwards.toml"
+        forward = f'[[forward]]\nname = "hello"\nlisten = "{LOOPBACK}:33000"\ntarget = "{CORP_ADDRESS}:{HTTP_PORT}"'
+        configuration.write_text("\n\n".join([managed.tunnel("zone-a", server.access), forward, ""]))
+        made = Container(
+            image,
+            lab,
+            configuration=configuration,
+            read_only=[lab.directory.path],
+            privileges=Privileges.NETWORK,
+        )
+        with made as container:
+            container.start()
+            try:
+                container.wait_healthy()
+                seen = asyncio.run(_seen_through(lab, {f"{server.pool}.{host}" for host in range(1, 255)}))
+            except BaseException as error:
+                error.add_note(container.log())
+                raise
+            assert seen.startswith(server.pool)
+            assert "CapEff:\t0000000000001000" in container.call("cat", "/proc/self/status").stdout
+            assert container.stop() == 0, container.log()
