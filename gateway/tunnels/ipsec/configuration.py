@@ -64,6 +64,7 @@ def _connection(spec: IpsecSpec, server: Endpoint, credentials: Credentials, if_
         "encap": "yes",  # ESP in UDP even without NAT: it passes firewalls, and is all that user space can do
         "fragmentation": "yes",
         "mobike": "no",
+        "unique": "never",  # no INITIAL_CONTACT: it would end other gateways' connections with the same account
         "dpd_delay": f"{DPD_DELAY:g}s",
         "keyingtries": 1,
         "send_cert": "always",

@@ -28,6 +28,7 @@ _CONNECTION = {
     "vips": ["0.0.0.0"],
     "encap": "yes",
     "fragmentation": "yes",
+    "unique": "never",
     "mobike": "no",
     "dpd_delay": "2s",
     "keyingtries": 1,
