@@ -30,6 +30,7 @@ log = structlog.get_logger()
 _T = TypeVar("_T")
 
 _LOOK: Final = 10.0  # seconds after which all is looked at again, and what was refused is tried again
+_SHARE: Final = 0.01  # of the time, at most, is spent looking: thousands of routes take a tenth of a second
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -102,17 +103,21 @@ class KernelRoads:
 
     async def run(self) -> None:
         """Apply what `aim` and `seen` bring, and put back what others have removed, until cancelled."""
+        clock = asyncio.get_running_loop().time
+        pause = _LOOK
         while True:
             try:
-                async with asyncio.timeout(_LOOK):
+                async with asyncio.timeout(pause):
                     await self._changed.wait()
             except TimeoutError:
                 due = list(self._roads)
             else:
                 due = [name for name in self._roads if name not in self._laid]
             self._changed.clear()
+            begun = clock()
             for name in due:
                 await self._look_after(name)
+            pause = max(_LOOK, (clock() - begun) / _SHARE)
 
     async def stop(self) -> None:
         """Remove all that is ours. Again: nothing. Raises LinkError; what could be removed is gone then, too."""

@@ -275,8 +275,13 @@ def test_what_is_there_already_is_not_asked_for_again(monkeypatch):
     in_namespace(scenario)
 
 
+def _look_all_the_time(monkeypatch) -> None:
+    monkeypatch.setattr(roads_module, "_LOOK", 0.02)
+    monkeypatch.setattr(roads_module, "_SHARE", 1.0)
+
+
 def test_what_somebody_removes_is_put_back_and_said(monkeypatch):
-    monkeypatch.setattr(roads_module, "_LOOK", 0.05)
+    _look_all_the_time(monkeypatch)
 
     async def scenario():
         device("zone-a", "10.10.1.2/24")
@@ -293,7 +298,7 @@ def test_what_somebody_removes_is_put_back_and_said(monkeypatch):
 
 
 def test_what_stays_refused_is_said_once_and_tried_again(monkeypatch):
-    monkeypatch.setattr(roads_module, "_LOOK", 0.05)
+    _look_all_the_time(monkeypatch)
 
     async def scenario():
         device("zone-a", "10.10.1.2/24")
