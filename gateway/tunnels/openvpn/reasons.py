@@ -57,6 +57,15 @@ _LATE: Final = (
     f"the server did not answer within {ATTEMPT} s (a wrong tls_auth or tls_crypt key looks the same: it keeps silent)"
 )
 
+# A server that refuses a certificate drops the client without a word, over UDP at least. What it means that the
+# client hears no more depends on what came before, so these lines get a beginning of ours.
+_END: Final = re.compile(r"Inactivity timeout \(--ping-exit\)|TLS key negotiation failed|Connection reset, restarting")
+_PROVED: Final = "VERIFY OK: depth=0"
+_OUTDATED: Final = "WARNING: Your certificate has expired!"
+_LET_IN: Final = "Peer Connection Initiated"
+_AFTER_PROOF: Final = "after its proof: "
+_OUTDATED_SHOWN: Final = "an outdated certificate was shown: "
+
 RULES: Final = (
     _rule(
         r"VERIFY ERROR: depth=(?P<depth>\d+), error=certificate (?P<what>has expired|is not yet valid): "
@@ -149,6 +158,16 @@ RULES: Final = (
         "{why}",
     ),
     _rule(
+        f"^{_OUTDATED_SHOWN}",
+        _R.CERTIFICATE_EXPIRED,
+        "this client's own certificate has expired, and the server has let go of it without a word",
+    ),
+    _rule(
+        f"^{_AFTER_PROOF}",
+        _R.TIMED_OUT,
+        "the server has proved itself, and was silent after that: it may refuse this client's certificate",
+    ),
+    _rule(
         r"Inactivity timeout \(--ping-exit\)", _R.TIMED_OUT, f"nothing has come from the server for {SILENCE} seconds"
     ),
     _rule(
@@ -177,15 +196,33 @@ class Diagnosis:
         self._rank = len(RULES)
         self.reason: FailureReason | None = None
         self.detail = ""
+        self._outdated = False
+        self._unanswered = False  # the server has proved itself, and does not say what it thinks of us
 
     def hear(self, text: str) -> None:
         """Take one line into account."""
+        text = self._in_context(text)
         for rank, rule in enumerate(RULES[: self._rank]):
             if (found := rule.pattern.search(text)) is not None:
                 self._rank, self.reason, self.detail = rank, rule.reason, rule.words(found, self._spec)
                 if self.reason is FailureReason.WRONG_PASSWORD and self._spec.username is None:
                     self.reason = FailureReason.CERTIFICATE_NOT_TRUSTED
                 return
+
+    def _in_context(self, text: str) -> str:
+        """`text` with what it means that it comes now."""
+        if text.startswith(_OUTDATED):
+            self._outdated = True
+        elif text.startswith(_PROVED):
+            self._unanswered = True
+        elif _LET_IN in text:
+            self._unanswered = False
+        elif self._unanswered and _END.search(text) is not None:
+            if self._outdated:
+                return f"{_OUTDATED_SHOWN}{text}"
+            if self._spec.certificate is not None or self._spec.profile is not None:
+                return f"{_AFTER_PROOF}{text}"
+        return text
 
     def refused(self, why: str) -> None:
         """The server has refused the account; `why` are its own words."""

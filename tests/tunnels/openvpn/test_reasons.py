@@ -129,6 +129,41 @@ def test_without_an_account_it_was_the_certificate_that_was_refused():
     assert diagnosis.detail == "the server refused this client's certificate"
 
 
+SILENT = "[UNDEF] Inactivity timeout (--ping-exit), exiting"
+OUTDATED = "WARNING: Your certificate has expired!"
+PROVED = "VERIFY OK: depth=0, O=lab, CN=site-a"
+WITH_CERTIFICATE = OpenVpnSpec(certificate="pem")
+
+
+@pytest.mark.parametrize(
+    ("spec", "lines", "reason", "words"),
+    [
+        (WITH_CERTIFICATE, [OUTDATED, PROVED, SILENT], R.CERTIFICATE_EXPIRED, "own certificate has expired"),
+        (
+            WITH_CERTIFICATE,
+            [OUTDATED, PROVED, "Connection reset, restarting [0]"],
+            R.CERTIFICATE_EXPIRED,
+            "own certificate has expired",
+        ),
+        (WITH_CERTIFICATE, [OUTDATED, SILENT], R.TIMED_OUT, "nothing has come"),  # nobody is there to mind
+        (WITH_CERTIFICATE, [PROVED, SILENT], R.TIMED_OUT, "it may refuse this client's certificate"),
+        (
+            WITH_CERTIFICATE,
+            [PROVED, "[a] Peer Connection Initiated with [AF_INET]1.2.3.4:1194", SILENT],
+            R.TIMED_OUT,
+            "nothing has come",
+        ),
+        (PLAIN, [PROVED, SILENT], R.TIMED_OUT, "nothing has come"),
+    ],
+)
+def test_what_silence_means_depends_on_what_came_before(spec, lines, reason, words):
+    diagnosis = Diagnosis(spec)
+    for line in lines:
+        diagnosis.hear(line)
+    assert diagnosis.reason is reason
+    assert words in diagnosis.detail
+
+
 def test_what_was_said_before_it_was_up_is_no_reason_for_its_end():
     diagnosis = Diagnosis(PLAIN)
     diagnosis.hear("write UDPv4: Network is unreachable (fd=5,code=101)")
