@@ -117,7 +117,7 @@ def _health(tunnel: TunnelState, news: Cause | None, now: float) -> TunnelHealth
 
 def _damping(tunnel: TunnelState, new: TunnelHealth, now: float) -> Damping:
     was_up, is_up = tunnel.health.health is Health.UP, new.health is Health.UP
-    if was_up and not is_up:
+    if was_up and not is_up and tunnel.admin is not AdminState.DISABLED:  # what was taken out may fall: it is no flap
         return failback.fallen(tunnel.damping, now)
     if is_up and not was_up:
         return failback.recovered(tunnel.damping, tunnel.spec.failback_delay, now)

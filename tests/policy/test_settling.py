@@ -888,6 +888,22 @@ def test_a_drill_does_not_hide_a_fall():
     assert scene.health("a") == "down", "nobody asked it meanwhile"
 
 
+def test_a_tunnel_that_the_operator_disconnects_has_no_flap_and_returns_at_once():
+    scene = Scene(forward("hello"), tunnels=(tunnel("a"), tunnel("b")))
+    scene.sees(a=GOOD, b=GOOD)
+    scene.wants("a", AdminState.DISABLED, at=10.0)
+    scene.hears("a", Cause.DRIVER, at=10.1)
+    assert (scene.health("a"), scene.chosen()) == ("down", ("b",))
+    scene.wants("a", AdminState.ENABLED, at=20.0)
+    scene.hears("a", None, at=20.5)
+    scene.waits(23.0)
+    assert (scene.health("a"), scene.chosen()[0]) == ("up", "a")
+    scene.hears("a", Cause.DRIVER, at=30.0)  # by itself, this time
+    scene.hears("a", None, at=31.0)
+    scene.waits(35.0)
+    assert (scene.health("a"), scene.chosen()[0]) == ("up", "b")
+
+
 # ---------------------------------------------------------------- what belongs to nobody
 
 
