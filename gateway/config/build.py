@@ -60,12 +60,12 @@ def tunnel(
 ) -> TunnelSpec:
     """One `[[tunnel]]`; `vpn` and `dns` are what it connects with, and the name servers of its profile.
 
-    The device of a managed tunnel bears the tunnel's name. Name servers of its own win over those of the profile.
+    Name servers of its own win over those of the profile.
     """
     spec = TunnelSpec(
         name=entry.name,
         kind=TunnelKind(entry.kind),
-        interface=entry.interface if isinstance(entry, InterfaceTunnel) else entry.name,
+        interface=entry.interface if isinstance(entry, InterfaceTunnel) else entry.device,
         rank=rank,
         source_address=entry.source_address,
         mss=entry.mss,

@@ -73,6 +73,24 @@ def belong(key: PrivateKeyTypes, certificate: x509.Certificate) -> bool:
     return own == certificate.public_key().public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
 
 
+def is_authority(certificate: x509.Certificate, *, strictly: bool) -> bool:
+    """Can others be believed by it? One that signed itself and says nothing of it counts; `strictly` or not.
+
+    Not `strictly` counts even one that signed itself and says that it is none: it can be believed for itself.
+    """
+    own = certificate.subject == certificate.issuer
+    try:
+        constraints = certificate.extensions.get_extension_for_class(x509.BasicConstraints).value
+    except x509.ExtensionNotFound:
+        return own
+    return constraints.ca or (own and not strictly)
+
+
+def issuer(certificate: x509.Certificate) -> str:
+    """Who signed it, fit to be shown."""
+    return shown(certificate.issuer.rfc4514_string()).strip('"')
+
+
 def subject(certificate: x509.Certificate) -> str:
     """Whose it is, fit to be shown: `CN=client`."""
     return shown(certificate.subject.rfc4514_string()).strip('"')

@@ -50,12 +50,28 @@ def inherited(source: Source, defaults: TunnelDefaults, raw: Raw, place: Place) 
     return Inherited(fetched, frozenset((*wrong, *found)))
 
 
-def client(source: Source, entry: ManagedTunnel, raw: Raw, above: Inherited, place: Place) -> Client:
-    """What an entry leads to; what is wrong with it goes to the report. `raw` is the entry without the defaults."""
-    source.broken(place, managed.needs(entry, raw))
+def client(
+    source: Source,
+    entry: ManagedTunnel,
+    raw: Raw,
+    above: Inherited,
+    place: Place,
+    *,
+    wrong: frozenset[str] = frozenset(),
+) -> Client:
+    """What an entry leads to; what is wrong with it goes to the report. `raw` is the entry without the defaults.
+
+    `wrong` are keys of `raw` that are wrong in themselves, which was reported, and that `entry` is without: they are
+    not missed.
+    """
+    entry = managed.own_proof(entry, raw)
+    source.broken(place, managed.without_echoes(managed.needs(entry, raw), type(entry), wrong))
+    for useless in managed.vain(entry, raw.keys() - wrong):
+        source.report.warning(place, useless.key, useless.expected)
     own = references.fetch(source, entry, raw, place)
     known = type(entry).model_fields.keys() - raw.keys()
-    fetched = {key: secret for key, secret in above.fetched.items() if key in known} | dict(own)
+    taken = {key: secret for key, secret in above.fetched.items() if key in known and getattr(entry, key) is not None}
+    fetched = taken | dict(own)
     public = entry.peer_public_key if isinstance(entry, WireguardTunnel) else None
     source.broken(place, (wrong for wrong in managed.fits(fetched, public) if wrong not in above.said))
     if isinstance(entry, OpenVpnTunnel | WireguardTunnel) and entry.profile is not None and "profile" not in fetched:
@@ -63,8 +79,11 @@ def client(source: Source, entry: ManagedTunnel, raw: Raw, above: Inherited, pla
     made = _made(source, entry, raw, fetched, place)
     if made.vpn is not None:
         path = None if isinstance(entry, IpsecTunnel) else entry.profile
+        hushed = wrong
+        if isinstance(entry, IpsecTunnel) and entry.pkcs12_password is not None and "pkcs12_password" not in fetched:
+            hushed |= {"pkcs12"}  # that it is protected is no news: its password cannot be had, which was reported
         for finding in credentials.findings(credentials.held(made.vpn), source.now):
-            if finding not in above.said:
+            if finding not in above.said and finding.key not in hushed:
                 _report(source, place, finding, path)
     return made
 

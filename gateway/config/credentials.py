@@ -85,10 +85,23 @@ def findings(held: Credentials, now: datetime) -> Iterator[Finding]:
         yield Finding("pkcs12", "holds a key that is not the certificate's", fatal=True)
     if packed is not None and held.needs_authority and held.ca is None and not packed.authorities:
         yield Finding("ca", "this key is needed: pkcs12 holds no certificate of an authority", fatal=True)
+    if opened.authorities and not any(
+        certificates.is_authority(one, strictly=held.needs_authority) for one in opened.authorities
+    ):
+        yield Finding("ca", _no_authority(opened.authorities[0]), fatal=True)
     for name, certificate in opened.all_certificates():
         why = certificates.untimely(certificate, now)
         if why is not None:
             yield Finding(name, why, fatal=False)
+
+
+def _no_authority(certificate: x509.Certificate) -> str:
+    subject, issuer = certificates.subject(certificate), certificates.issuer(certificate)
+    if subject == issuer:
+        return (
+            f"{subject} signed itself, and says that it is no authority's (CA:FALSE): strongSwan believes no such one"
+        )
+    return f"{subject} is no certificate of an authority: that of {issuer}, which signed it, is needed"
 
 
 def expiries(spec: TunnelSpec) -> tuple[Expiry, ...]:

@@ -171,7 +171,7 @@ def _server(value: object, how: str) -> Server:
         return Server(parse_host(value), None)
     host, ports = _split(value, how)
     first, last = _ports(ports, how)
-    if host is None or first != last:
+    if not host or first != last:
         raise ValueError(f"must be {how}")
     return Server(parse_host(host), first)
 

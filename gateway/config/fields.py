@@ -232,9 +232,14 @@ def _own_address(value: object) -> IPv4Interface | IPv6Interface:
     if not isinstance(value, str):
         raise ValueError(f"must be {how}")  # noqa: TRY004 - gathered by pydantic
     try:
-        return ip_interface(value)
+        interface = ip_interface(value)
     except ValueError as error:
         raise ValueError(f"must be {how}") from error
+    if "%" in value:
+        raise ValueError("an address with a zone (%) is not supported: write it without")
+    if "/" not in value:
+        raise ValueError(f'needs its prefix: write "{interface}" if it is alone')
+    return interface
 
 
 OwnAddressField = Annotated[

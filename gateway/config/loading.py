@@ -17,6 +17,7 @@ from gateway.config.file_schema import DefaultsTable, File
 from gateway.config.forwards import Forwards, forwards
 from gateway.config.overlaps import overlaps
 from gateway.config.places import Places
+from gateway.config.reach import unreached
 from gateway.config.report import Report
 from gateway.config.rules import DRAIN_KEYS, drain, where
 from gateway.config.source import Source
@@ -48,6 +49,8 @@ def load(path: str | os.PathLike[str], *, icmp_possible: Callable[[], bool] = ic
     known = tunnels(source, icmp_possible)
     rules = forwards(source, known)
     _listens(source, admin, rules)
+    for out in unreached(known.specs, rules.specs):
+        report.warning(known.places[out.tunnel], out.key, out.text)
     for name in _ARRAYS if not misplaced else ():
         if not source.document.get(name):
             report.problem(source.places.array(name), "", "at least one is needed")

@@ -23,6 +23,7 @@ def notes(config: Config) -> Iterator[str]:
     """All notes, the warnings first."""
     yield from config.warnings
     yield from _names(config)
+    yield from _servers(config)
     left = [tunnel for tunnel in config.tunnels if tunnel.routes is RoutesMode.NONE and tunnel.interface != _LOOPBACK]
     if left:
         whose = "" if len(left) == len(config.tunnels) else f" ({_listed(left)})"
@@ -41,6 +42,19 @@ def _names(config: Config) -> Iterator[str]:
     for tunnel in through:
         servers = ", ".join(map(str, tunnel.dns))
         yield f"{servers} is asked for {', '.join(asked[tunnel.name])}, through {tunnel.name} and nowhere else"
+
+
+def _servers(config: Config) -> Iterator[str]:
+    """The names of VPN servers, which nobody can ask for through the tunnel that they make."""
+    asked = {
+        server.host: None
+        for tunnel in config.tunnels
+        if tunnel.vpn is not None
+        for server in tunnel.vpn.servers
+        if is_name(server.host)
+    }
+    if asked:
+        yield f"the system's resolver is asked for the VPN servers {', '.join(asked)}, whatever dns says"
 
 
 def _asked(config: Config) -> dict[str, dict[str, None]]:

@@ -9,6 +9,7 @@ from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
 from gateway.config.fields import NAME_HOW, Confidential
+from gateway.config.tables import Table
 from gateway.config.wording import MASK, bare, shown, suggestion
 
 _SENTENCES: Final = {
@@ -71,7 +72,8 @@ def _expected(detail: ErrorDetails, path: tuple[str, ...], model: type[BaseModel
         case "value_error":  # our own parsers have said it already
             return str(context["error"])
         case "extra_forbidden":
-            return f"unknown key: {suggestion(path[-1], _keys(model, path[:-1]))}"
+            elsewhere = model.misplaced(path[0]) if len(path) == 1 and issubclass(model, Table) else None
+            return elsewhere or f"unknown key: {suggestion(path[-1], _keys(model, path[:-1]))}"
         case "enum" | "literal_error":
             return f"must be {context['expected']}".replace("'", '"')
         case "string_pattern_mismatch" if path[-1] == "name":

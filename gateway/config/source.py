@@ -72,6 +72,13 @@ class Source:
             self.report.problem(place, trouble.key, trouble.expected, found=trouble.found)
         return Checked(None, frozenset(trouble.path for trouble in found))
 
+    def rest(self, model: type[Model], raw: Raw, wrong: Iterable[tuple[str, ...]]) -> Model | None:
+        """A table without the keys that are wrong, as far as it is one then. Nothing is reported."""
+        try:
+            return model.model_validate(without(raw, wrong))
+        except ValidationError:
+            return None
+
     def table(self, name: str, model: type[Model]) -> Kept[Model]:
         """The table `[name]` (`defaults.forward`: one inside another). What is wrong is reported and left out.
 

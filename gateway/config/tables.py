@@ -53,6 +53,11 @@ class Table(BaseModel):
 
     model_config = ConfigDict(strict=True, extra="forbid", frozen=True, hide_input_in_errors=True)
 
+    @classmethod
+    def misplaced(cls, _key: str) -> str | None:
+        """Where a key that this table does not have belongs; None where that cannot be told."""
+        return None
+
 
 class GatewayTable(Table):
     """What holds for the whole process."""

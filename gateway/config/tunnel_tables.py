@@ -204,6 +204,12 @@ class TunnelDefaults(OpenVpnKeys, IpsecKeys, WireguardKeys):
 class TunnelEntry(Table):
     """Keys that belong to one tunnel alone."""
 
+    @classmethod
+    def misplaced(cls, key: str) -> str | None:
+        """A key of other kinds."""
+        kinds = [f'"{kind}"' for kind, model in TUNNEL_MODELS.items() if key in model.model_fields]
+        return f"is a key of kind = {' or '.join(kinds)}, not of this one" if kinds else None
+
     name: str = NAME_FIELD
     priority: int | None = Field(
         default=None,
@@ -223,7 +229,20 @@ class InterfaceTunnel(TunnelEntry, TunnelCommon):
     routes: Literal["managed", "none"] = Field(default="none", description=ROUTES)
 
 
-class OpenVpnTunnel(TunnelEntry, OpenVpnKeys):
+class ManagedEntry(TunnelEntry):
+    """Keys that belong to one tunnel alone, of the kinds that a VPN client of ours brings up."""
+
+    interface: DeviceField | None = Field(
+        default=None, description="Name of the device that is made for it. Left out: the tunnel's name."
+    )
+
+    @property
+    def device(self) -> str:
+        """The name of its device."""
+        return self.interface or self.name
+
+
+class OpenVpnTunnel(ManagedEntry, OpenVpnKeys):
     """A tunnel that an OpenVPN client brings up."""
 
     kind: Literal["openvpn"] = Field(description="An OpenVPN client brings it up.")
@@ -231,14 +250,14 @@ class OpenVpnTunnel(TunnelEntry, OpenVpnKeys):
     profile: PathField | None = Field(default=None, description="An .ovpn file, instead of single keys.")
 
 
-class IpsecTunnel(TunnelEntry, IpsecKeys):
+class IpsecTunnel(ManagedEntry, IpsecKeys):
     """A tunnel that an IKEv2 client brings up."""
 
     kind: Literal["ipsec"] = Field(description="An IKEv2 client brings it up.")
     servers: list[ServerField] = Field(min_length=1, description="Servers, tried in order.")
 
 
-class WireguardTunnel(TunnelEntry, WireguardKeys):
+class WireguardTunnel(ManagedEntry, WireguardKeys):
     """A WireGuard tunnel."""
 
     kind: Literal["wireguard"] = Field(description="WireGuard: the kernel's, or wireguard-go.")

@@ -19,6 +19,7 @@ from gateway.config.tunnel_tables import (
     TunnelCommon,
     TunnelDefaults,
 )
+from gateway.config.twins import twins
 from gateway.config.wording import shown
 from gateway.model import TunnelKind, TunnelSpec
 
@@ -31,6 +32,7 @@ class Tunnels:
 
     specs: tuple[TunnelSpec, ...]
     names: tuple[str, ...]
+    places: Mapping[str, Place]  # of those that are right, by name
 
 
 def tunnels(source: Source, icmp_possible: Callable[[], bool]) -> Tunnels:
@@ -42,6 +44,7 @@ def tunnels(source: Source, icmp_possible: Callable[[], bool]) -> Tunnels:
 
     entries = source.array("tunnel")
     valid: list[tuple[InterfaceTunnel | ManagedTunnel, Client]] = []
+    places: dict[str, Place] = {}
     for place, raw in entries:
         model = _model(source, raw, place)
         if model is None:
@@ -54,21 +57,29 @@ def tunnels(source: Source, icmp_possible: Callable[[], bool]) -> Tunnels:
         entry = checked.value
         _judge(source, place, entry or _rest(without(filled, checked.wrong)), raw, checked.wrong, icmp_possible)
         if entry is None:
-            continue
-        if isinstance(entry, InterfaceTunnel):
+            rest = source.rest(model, filled, checked.wrong)
+            if rest is not None and not isinstance(rest, InterfaceTunnel):
+                clients.client(source, rest, raw, inherited, place, wrong=checked.wrong_keys)  # for what it reports
+        elif isinstance(entry, InterfaceTunnel):
             valid.append((entry, Client(None)))
         else:
             valid.append((entry, clients.client(source, entry, raw, inherited, place)))
+        if entry is not None:
+            places[entry.name] = place
 
     names = list(_texts(entries, "name"))
     for place, wrong in _repeated(entries, names):
         source.broken(place, (wrong,))
     ranks = build.ranks([entry.priority for entry, _ in valid])
+    specs = tuple(
+        build.tunnel(entry, rank=rank, vpn=client.vpn, dns=client.dns)
+        for (entry, client), rank in zip(valid, ranks, strict=True)
+    )
+    for twin in twins(specs):
+        source.report.warning(places[twin.tunnel], twin.key, twin.text)
     return Tunnels(
-        specs=tuple(
-            build.tunnel(entry, rank=rank, vpn=client.vpn, dns=client.dns)
-            for (entry, client), rank in zip(valid, ranks, strict=True)
-        ),
+        specs=specs,
+        places=places,
         names=tuple(name for _, name in names),
     )
 
@@ -114,14 +125,15 @@ def _judge(
 
 def _repeated(entries: list[tuple[Place, Any]], names: list[tuple[Place, str]]) -> Iterator[tuple[Place, Wrong]]:
     yield from repeated(names, "name", lambda before: f"names are unique, and {where(before)} has this one")
-    others = list(_texts(entries, "interface"))
-    yield from repeated(others, "interface", lambda before: f"{where(before)} is on this interface already")
-    devices = {device: place for place, device in reversed(others)}
+    written = list(_texts(entries, "interface"))
+    yield from repeated(written, "interface", lambda before: f"{where(before)} is on this interface already")
+    devices = {device: place for place, device in reversed(written)}
     for place, raw in entries:
-        name = raw.get("name") if isinstance(raw, Mapping) and raw.get("kind") != TunnelKind.INTERFACE else None
-        if isinstance(name, str) and name in devices:
-            why = f"its device bears the same name, and {where(devices[name])} is on that one"
-            yield place, Wrong("name", shown(name), why)
+        if isinstance(raw, Mapping) and raw.get("kind") != TunnelKind.INTERFACE and "interface" not in raw:
+            name = raw.get("name")
+            if isinstance(name, str) and name in devices:
+                why = f"its device bears the same name, and {where(devices[name])} is on that one: set interface"
+                yield place, Wrong("name", shown(name), why)
 
 
 def _texts(entries: list[tuple[Place, Any]], key: str) -> Iterator[tuple[Place, str]]:

@@ -9,7 +9,7 @@ from typing import Final, assert_never
 
 from gateway.config import durations
 from gateway.config.credentials import expiries
-from gateway.model import Expiry, IpsecSpec, OpenVpnSpec, TunnelSpec, VpnSpec, WireguardSpec
+from gateway.model import Expiry, IpsecAuth, IpsecSpec, OpenVpnSpec, TunnelSpec, VpnSpec, WireguardSpec
 
 _KEY_SHOWN: Final = 8  # characters of a public key: enough to tell two apart
 
@@ -69,7 +69,7 @@ def _login(spec: VpnSpec, own: Expiry | None) -> Iterator[str]:
     if isinstance(spec, WireguardSpec):
         yield "a private key" if spec.preshared_key is None else "a private key, and one that is shared"
         return
-    if spec.username is not None:
+    if spec.username is not None and not (isinstance(spec, IpsecSpec) and spec.auth is not IpsecAuth.MSCHAPV2):
         yield f"{spec.username}, by password"
     if own is not None:
         yield f"certificate {_dated(own)}"
@@ -78,7 +78,10 @@ def _login(spec: VpnSpec, own: Expiry | None) -> Iterator[str]:
 def _trust(spec: VpnSpec, authority: Expiry | None) -> str:
     if isinstance(spec, WireguardSpec):
         return f"public key {spec.peer_public_key[:_KEY_SHOWN]}..."
-    return "" if authority is None else f"signed by {_dated(authority)}"
+    name = spec.remote_id if isinstance(spec, IpsecSpec) else spec.verify_name
+    return ", ".join(
+        (*([] if authority is None else [f"signed by {_dated(authority)}"]), *([f"as {name}"] if name else []))
+    )
 
 
 def _dated(expiry: Expiry) -> str:

@@ -43,9 +43,14 @@ def bare(key: str) -> str:
     return key if _BARE.fullmatch(key) else shown(key)
 
 
+def closest(name: str, known: Collection[str]) -> str | None:
+    """The one of `known` that was probably meant."""
+    return next(iter(get_close_matches(name.lower(), known, n=1, cutoff=_CLOSE_ENOUGH)), None)
+
+
 def suggestion(name: str, known: Collection[str]) -> str:
-    """`did you mean "x"?` for the closest of `known`; else, if they are few, all of them."""
-    close = get_close_matches(name.lower(), known, n=1, cutoff=_CLOSE_ENOUGH)
-    if close:
-        return f"did you mean {shown(close[0])}?"
+    """`did you mean "x"?` for the closest of `known`; else all of them."""
+    close = closest(name, known)
+    if close is not None:
+        return f"did you mean {shown(close)}?"
     return f"known are {', '.join(map(bare, known))}" if known else "none is known here"

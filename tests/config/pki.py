@@ -53,18 +53,27 @@ class Identity:
 
 
 @cache
-def identity(name: str, *, since: dt.datetime = BORN, until: dt.datetime = LATE) -> Identity:
-    """One that signed itself: nobody looks at who signed what, here."""
+def identity(
+    name: str,
+    *,
+    since: dt.datetime = BORN,
+    until: dt.datetime = LATE,
+    authority: bool | None = None,
+    signed_by: str | None = None,
+) -> Identity:
+    """One that signed itself, whoever it says it is signed by. `authority`: what it says of itself; None: nothing."""
     private = ec.generate_private_key(ec.SECP256R1())
     subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
-    certificate = (
+    issuer = subject if signed_by is None else x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, signed_by)])
+    builder = (
         x509.CertificateBuilder()
         .subject_name(subject)
-        .issuer_name(subject)
+        .issuer_name(issuer)
         .public_key(private.public_key())
         .serial_number(x509.random_serial_number())
         .not_valid_before(since)
         .not_valid_after(until)
-        .sign(private, hashes.SHA256())
     )
-    return Identity(certificate, private)
+    if authority is not None:
+        builder = builder.add_extension(x509.BasicConstraints(ca=authority, path_length=None), critical=True)
+    return Identity(builder.sign(private, hashes.SHA256()), private)

@@ -37,6 +37,8 @@ PRIVATE, PUBLIC, SHARED = (
 CA, CLIENT, OLD = identity("ca"), identity("client"), identity("old", until=GONE)
 LOGIN = 'username = "myuser"\npassword = { env = "GATEWAY_TEST_PASSWORD" }\n'
 
+ENCRYPTED = "the key is encrypted, and nobody is there to be asked: store it decrypted (openssl pkey -in OLD -out NEW)"
+
 Load = Callable[[str], Config]
 
 
@@ -88,7 +90,7 @@ def test_openvpn(read):
             "openvpn",
             'servers = ["198.51.100.7", "vpn.example.com:443"]\ntransport = "tcp"\nca = { file = "ca.crt" }\n'
             'certificate = { file = "client.crt" }\nkey = { file = "client.key" }\ntls_auth = { file = "ta.key" }\n'
-            'tls_crypt = { file = "ta.key" }\nverify_name = "my server"\nciphers = ["AES-256-GCM", "AES-256-CBC"]\n'
+            'verify_name = "my server"\nciphers = ["AES-256-GCM", "AES-256-CBC"]\n'
             'allow_compression = "no"\noptions = ["mssfix 1300", "tls-version-min  1.2"]\nmtu = 1400\n'
             f'autoconnect = false\nreconnect_after = "20s"\nroutes = "none"\n{LOGIN}',
         )
@@ -110,7 +112,6 @@ def test_openvpn(read):
             certificate=CLIENT.pem,
             key=Secret(CLIENT.key),
             tls_auth=Secret(STATIC_KEY),
-            tls_crypt=Secret(STATIC_KEY),
             verify_name="my server",
             ciphers=("AES-256-GCM", "AES-256-CBC"),
             allow_compression=Compression.NO,
@@ -164,7 +165,7 @@ def test_wireguard(read):
         tunnel(
             "wireguard",
             f'servers = ["198.51.100.9"]\nprivate_key = {{ file = "wg.key" }}\npeer_public_key = "{PUBLIC}"\n'
-            'preshared_key = { file = "psk.key" }\naddresses = ["10.10.30.2/24"]\nallowed_ips = ["10.0.0.0/8"]\n'
+            'preshared_key = { file = "psk.key" }\naddresses = ["10.10.30.2/24"]\nallowed_ips = ["192.168.0.0/16"]\n'
             'keepalive = "25s"\nmtu = 1380',
         )
     )
@@ -175,7 +176,7 @@ def test_wireguard(read):
         peer_public_key=PUBLIC,
         preshared_key=Secret(SHARED),
         addresses=("10.10.30.2/24",),
-        allowed_ips=(IPv4Network("10.0.0.0/8"),),
+        allowed_ips=(IPv4Network("192.168.0.0/16"),),
         keepalive=25,
         mtu=1380,
     )
@@ -337,7 +338,8 @@ def test_a_device_belongs_to_one_tunnel(read):
         read(tunnel("interface", 'interface = "zone-b"') + WG0("zone-b"))
     (problem,) = caught.value.problems
     assert str(problem).endswith(
-        'tunnel "zone-b": name: found "zone-b": its device bears the same name, and tunnel "a" (line 1) is on that one'
+        'tunnel "zone-b": name: found "zone-b": its device bears the same name, and tunnel "a" (line 1) is on that '
+        "one: set interface"
     )
 
 
@@ -345,3 +347,115 @@ def test_name_servers_are_addresses(read, profile):
     profile.write_text(profile.read_text().replace("10.0.0.53", "10.0.0.053"))
     with pytest.raises(ConfigError, match="dhcp-option: must be an IP address"):
         read(tunnel("openvpn", f'profile = "client.ovpn"\n{LOGIN}'))
+
+
+# ---------------------------------------------------------------- files that are not what they should be
+
+
+def test_everything_that_is_wrong_with_files_is_said_at_once_and_nothing_of_them_is_shown(read, tmp_path):
+    leaf = identity("server", authority=False, signed_by="root")
+    for name, text in {
+        "empty.key": "",
+        "leaf.crt": leaf.pem,
+        "encrypted.key": CLIENT.encrypted_key("hunter2"),
+        "damaged.crt": CA.pem[:200],
+        "latin.key": "",
+    }.items():
+        (tmp_path / name).write_text(text)
+    (tmp_path / "latin.key").write_bytes(b"hunter2\xe9")
+    with pytest.raises(ConfigError) as caught:
+        read(
+            tunnel("openvpn", f'servers = ["h"]\nca = {{ file = "leaf.crt" }}\n{LOGIN}', "a")
+            + tunnel(
+                "openvpn",
+                'servers = ["h"]\nca = { file = "keys" }\nusername = "me"\npassword = { file = "empty.key" }',
+                "b",
+            )
+            + tunnel("ipsec", f'servers = ["h"]\nca = {{ file = "damaged.crt" }}\n{LOGIN}', "c")
+            + tunnel(
+                "ipsec",
+                'servers = ["h"]\nauth = "tls"\nca = { file = "ca.crt" }\npkcs12 = { file = "client.p12" }\n'
+                'pkcs12_password = { file = "latin.key" }',
+                "d",
+            )
+            + tunnel(
+                "ipsec",
+                'servers = ["h"]\nauth = "tls"\nca = { file = "ca.crt" }\npkcs12 = { file = "client.p12" }\n'
+                'pkcs12_password = { env = "GATEWAY_TEST_WRONG" }',
+                "e",
+            )
+            + tunnel(
+                "ipsec",
+                'servers = ["h"]\nauth = "pubkey"\nca = { file = "ca.crt" }\ncertificate = { file = "client.crt" }\n'
+                'key = { file = "encrypted.key" }',
+                "f",
+            )
+            + tunnel("wireguard", 'profile = "no-such.conf"', "g")
+        )
+    said = [str(problem).split(": ", 1)[1] for problem in caught.value.problems]
+    assert said == [
+        'tunnel "a": ca: CN=server is no certificate of an authority: that of CN=root, which signed it, is needed',
+        'tunnel "b": password: the file "empty.key" is empty',
+        'tunnel "b": ca: cannot read the file "keys": Is a directory',
+        'tunnel "c": ca: holds a certificate that cannot be read: it is damaged, or cut off',
+        'tunnel "d": pkcs12_password: the file "latin.key" is not UTF-8 text',
+        'tunnel "e": pkcs12_password: the environment variable "GATEWAY_TEST_WRONG" is not set',
+        'tunnel "f": key: ' + ENCRYPTED,
+        'tunnel "g": profile: cannot read the file "no-such.conf": No such file or directory',
+    ]
+    assert "hunter2" not in str(caught.value)
+
+
+def test_the_password_of_another_bundle(read, monkeypatch):
+    monkeypatch.setenv("GATEWAY_TEST_WRONG", "hunter3")
+    text = (
+        'servers = ["h"]\nauth = "tls"\npkcs12 = { file = "client.p12" }\n'
+        'pkcs12_password = { env = "GATEWAY_TEST_WRONG" }'
+    )
+    with pytest.raises(ConfigError, match="pkcs12: the password is not the one of this file"):
+        read(tunnel("ipsec", text))
+
+
+def test_what_cannot_be_had_is_not_missed_where_the_defaults_have_it(read):
+    """A bundle of its own, beside certificate and key for everybody else."""
+    shared = '[defaults.tunnel]\ncertificate = { file = "client.crt" }\nkey = { file = "client.key" }\n'
+    shared += 'ca = { file = "ca.crt" }\ntls_crypt = { file = "ta.key" }\n'
+    config = read(
+        shared
+        + tunnel(
+            "ipsec",
+            'servers = ["h"]\nauth = "tls"\npkcs12 = { file = "client.p12" }\n'
+            'pkcs12_password = { env = "GATEWAY_TEST_PASSWORD" }',
+            "a",
+        )
+        + tunnel("openvpn", 'servers = ["h"]\ntls_auth = { file = "ta.key" }', "b")
+    )
+    bundle, other = (spec.vpn for spec in config.tunnels)
+    assert isinstance(bundle, IpsecSpec)
+    assert (bundle.certificate, bundle.key) == (None, None)
+    assert isinstance(other, OpenVpnSpec)
+    assert (other.certificate, other.tls_crypt, other.tls_auth) == (CLIENT.pem, None, Secret(STATIC_KEY))
+
+
+def test_a_device_of_another_name(read):
+    config = read(
+        tunnel("openvpn", f'interface = "tun-a"\nservers = ["h"]\nca = {{ file = "ca.crt" }}\n{LOGIN}', "a" * 40)
+    )
+    assert only(config).interface == "tun-a"
+
+
+def test_what_is_legal_and_worth_a_look(read):
+    text = f'servers = ["h"]\nca = {{ file = "ca.crt" }}\n{LOGIN}pkcs12_password = {{ env = "GATEWAY_TEST_PASSWORD" }}'
+    wg = (
+        'servers = ["h"]\nprivate_key = { file = "wg.key" }\n'
+        f'peer_public_key = "{PUBLIC}"\naddresses = ["10.0.0.2/32"]\nallowed_ips = ["10.0.0.0/8"]'
+    )
+    warnings = read(tunnel("ipsec", text, "a") + tunnel("wireguard", wg, "b") + tunnel("wireguard", wg, "c")).warnings
+    assert [warning.split(": ", 1)[1].rsplit(": ", 1)[0] for warning in warnings] == [
+        'tunnel "a": pkcs12_password',
+        'tunnel "b": allowed_ips: there is no way to 192.168.100.30 (forward hello)',
+        'tunnel "c": private_key: tunnel b has the same, and the same peer',
+        'tunnel "c": addresses: 10.0.0.2 is an address of tunnel b as well',
+        'tunnel "c": allowed_ips: there is no way to 192.168.100.30 (forward hello)',
+    ]
+    assert 'pkcs12_password: comes to nothing with auth = "mschapv2"' in warnings[0]

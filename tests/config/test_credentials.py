@@ -146,3 +146,25 @@ def test_of_several_authorities_the_one_that_ends_first():
     soon = identity("soon", until=BORN + dt.timedelta(days=400))
     (ca,) = credentials.expiries(tunnel(IpsecSpec(ca=CA.pem + soon.pem)))
     assert ca.subject == "CN=soon"
+
+
+LEAF, ROOT = identity("leaf", authority=False, signed_by="root"), identity("root", authority=True)
+ALONE = identity("alone", authority=False)
+
+
+@pytest.mark.parametrize(
+    ("ca", "strict", "text"),
+    [
+        (ROOT.pem, True, None),
+        (CA.pem, True, None),  # it says nothing of it
+        (LEAF.pem + ROOT.pem, True, None),
+        (LEAF.pem, False, "CN=leaf is no certificate of an authority: that of CN=root, which signed it, is needed"),
+        (identity("old leaf", signed_by="root").pem, True, "CN=old leaf is no certificate of an authority"),
+        (ALONE.pem, False, None),  # OpenVPN believes a server by its own certificate
+        (ALONE.pem, True, "CN=alone signed itself, and says that it is no authority's (CA:FALSE)"),
+    ],
+)
+def test_an_authority_must_be_one(ca, strict, text):
+    findings = found(ca=ca, needs_authority=strict)
+    assert [(one.key, one.fatal) for one in findings] == ([] if text is None else [("ca", True)])
+    assert all(one.text.startswith(text) for one in findings)

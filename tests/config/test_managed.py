@@ -50,6 +50,14 @@ def wrong(raw: dict[str, object], **defaults: object) -> list[str]:
         (IPSEC | LOGIN | {"servers": ["198.51.100.7:500", "198.51.100.7"]}, ["servers"]),
         (WIREGUARD | KEYS | {"servers": ["198.51.100.7:51820", "198.51.100.7"]}, ["servers"]),
         (OPENVPN | LOGIN | {"name": "longer-than-15-b"}, ["name"]),
+        (OPENVPN | LOGIN | {"name": "longer-than-15-b", "interface": "tun-b"}, []),
+        (OPENVPN | LOGIN | {"name": "eth0"}, ["name"]),
+        (OPENVPN | LOGIN | {"interface": "lo"}, ["interface"]),
+        (OPENVPN | LOGIN | {"interface": "enp3s0"}, ["interface"]),
+        (OPENVPN | LOGIN | {"interface": "ens"}, []),
+        (OPENVPN | LOGIN | {"tls_auth": {"file": "t"}, "tls_crypt": {"file": "t"}}, ["tls_crypt"]),
+        (IPSEC | LOGIN | {"proposals": ["aes256-sha256-modp2048", "aes256-modp2048"]}, ["proposals"]),
+        ({"name": "a", "kind": "ipsec", "servers": ["a"]} | LOGIN, ["ca"]),
     ],
 )
 def test_keys_that_must_come_together(raw, keys):
@@ -61,6 +69,59 @@ def test_the_defaults_contradict_no_profile():
     assert wrong(profile, ca={"file": "ca.crt"}, transport="tcp", ciphers=["AES-256-CBC"]) == []
     profile = {"name": "a", "kind": "wireguard", "profile": "wg0.conf"}
     assert wrong(profile, keepalive="25s", allowed_ips=["10.0.0.0/8"]) == []
+
+
+@pytest.mark.parametrize(
+    ("raw", "keys"),
+    [
+        (IPSEC | LOGIN, []),
+        (IPSEC | LOGIN | CERTIFICATE, ["certificate", "key"]),
+        (IPSEC | CERTIFICATE | LOGIN | {"auth": "tls", "eap_identity": "me"}, ["username", "password"]),
+        (IPSEC | CERTIFICATE | {"auth": "pubkey", "eap_identity": "me"}, ["eap_identity"]),
+        (IPSEC | CERTIFICATE | {"auth": "tls", "pkcs12_password": {"env": "X"}}, ["pkcs12_password"]),
+        (IPSEC | LOGIN | {"pkcs12_password": {"env": "X"}}, ["pkcs12_password"]),
+        (IPSEC | {"auth": "tls", "pkcs12": {"file": "c.p12"}, "pkcs12_password": {"env": "X"}}, []),
+        (OPENVPN | LOGIN, []),
+    ],
+)
+def test_keys_that_come_to_nothing(raw, keys):
+    entry = TUNNEL_MODELS[TunnelKind(str(raw["kind"]))].model_validate(raw)
+    assert [trouble.key for trouble in managed.vain(entry, raw)] == keys
+    assert list(managed.vain(entry, ())) == []
+
+
+@pytest.mark.parametrize(
+    ("raw", "defaults", "cleared"),
+    [
+        (IPSEC | {"auth": "tls", "pkcs12": {"file": "c.p12"}}, CERTIFICATE, {"certificate", "key"}),
+        (IPSEC | CERTIFICATE | {"auth": "tls"}, {"pkcs12": {"file": "c.p12"}}, {"pkcs12", "pkcs12_password"}),
+        (OPENVPN | LOGIN | {"tls_auth": {"file": "t"}}, {"tls_crypt": {"file": "t"}}, {"tls_crypt"}),
+        (OPENVPN | LOGIN, {"tls_crypt": {"file": "t"}} | CERTIFICATE, set()),
+    ],
+)
+def test_what_an_entry_proves_itself_with_replaces_the_defaults(raw, defaults, cleared):
+    entry = TUNNEL_MODELS[TunnelKind(str(raw["kind"]))].model_validate({**defaults, **raw})
+    own = managed.own_proof(entry, raw)
+    assert {key for key in {**defaults, **raw} if getattr(own, key) is None} == cleared & defaults.keys()
+    assert list(managed.needs(own, raw)) == []
+
+
+@pytest.mark.parametrize(
+    ("wrong_keys", "left"),
+    [
+        (set(), ["certificate", "ca"]),
+        ({"ca"}, ["certificate"]),
+        ({"certifcate"}, ["ca"]),
+        ({"pkcs12"}, ["ca"]),
+        ({"auth"}, []),
+        ({"nothing_of_the_kind"}, ["certificate", "ca"]),
+    ],
+)
+def test_what_was_written_wrongly_is_not_missed(wrong_keys, left):
+    model = TUNNEL_MODELS[TunnelKind.IPSEC]
+    entry = model.model_validate({"name": "a", "kind": "ipsec", "servers": ["a"], "auth": "tls"})
+    found = managed.without_echoes(managed.needs(entry, ()), model, wrong_keys)
+    assert [trouble.key for trouble in found] == left
 
 
 @pytest.mark.parametrize(

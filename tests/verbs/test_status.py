@@ -69,8 +69,8 @@ def test_what_vpn_clients_do_and_which_certificates_end():
         "zone-a: the ca certificate CN=an old ca ends in 1h 0m",
         "zone-a: the client certificate CN=client expired 1m 0s ago",
         (
-            "zone-b: VPN client refused by the server, 2 attempts so far; wrong password at 198.51.100.7:1194: the server "
-            "refused the account myuser; next attempt in 30s"
+            "zone-b: VPN client refused by the server, 2 attempts so far; wrong password at 198.51.100.7:1194: "
+            "the server refused the account myuser; next attempt in 30s"
         ),
     ):
         assert says in text
