@@ -62,7 +62,8 @@ class Clients:
     ) -> None:
         self._post = post
         self._netlink = Netlink()
-        self.ways = Ways(config, KernelRoads(config.tunnels, self._netlink))
+        roads = KernelRoads(config.tunnels, self._netlink)
+        self.ways = Ways(config, roads)
         self._expiries = ExpiryWatch(config.tunnels)
         self._ledger = DriverLedger(book.record)
         self._waiting = {spec.name for spec in config.tunnels if not spec.autoconnect}
@@ -70,7 +71,7 @@ class Clients:
         self._news = asyncio.Event()
         tools = None
         if runtime is not None:
-            tools = Tools(links=KernelLinks(self._netlink), roads=self.ways, runtime=runtime)
+            tools = Tools(links=KernelLinks(self._netlink), roads=roads, runtime=runtime)
         reports = Reports(status=self._reported, line=book.line)
         self.drivers: Mapping[str, Driver] = {
             spec.name: make_driver(spec, tools=tools, reports=reports) for spec in config.tunnels

@@ -1,4 +1,4 @@
-"""The ways of managed routes: what they lead to, as names and devices change, and what drivers find of them.
+"""The ways of managed routes: what they lead to, as names and devices change.
 
 Drivers open the routes of the devices that they make. Those of an `interface` tunnel whose routes are managed are
 opened here, when the kernel shows its device.
@@ -52,7 +52,7 @@ class Routes(Protocol):
 
 
 class Ways:
-    """A `tunnels.tools.Roads` for drivers. `start` it before any of them runs, `stop` it after the last has ended."""
+    """Keeps `routes` told. `start` it before any driver runs, `stop` it after the last has ended."""
 
     def __init__(self, config: Config, routes: Routes) -> None:
         self._routes = routes
@@ -66,7 +66,7 @@ class Ways:
         }
         self._devices: dict[str, _Opened | None] = {}
         self._changed = asyncio.Event()
-        self._refused: LinkError | None = None
+        self._is_guarded = False
 
     async def start(self) -> None:
         """Guard the managed tunnels, and aim at the addresses that are known already.
@@ -76,10 +76,10 @@ class Ways:
         try:
             await self._routes.start()
         except LinkError as error:
-            self._refused = error
             log.error(Event.ROUTES_UNAVAILABLE, error=str(error), tunnels=sorted(self._managed))  # noqa: TRY400
-            return
-        self.names({}, {})
+        else:
+            self._is_guarded = True
+            self.names({}, {})
 
     async def stop(self) -> None:
         """Remove all that is ours; what the kernel refuses is said."""
@@ -92,26 +92,14 @@ class Ways:
         """Follow what changes, until cancelled."""
         async with asyncio.TaskGroup() as group:
             group.create_task(self._routes.run(), name="routes")
-            if self._followed and self._refused is None:
+            if self._followed and self._is_guarded:
                 group.create_task(self._follow(), name="routes of interfaces")
-
-    # ---------------------------------------------------------------- tools.Roads
-
-    async def open(self, tunnel: str, interface: str, addresses: tuple[IPAddress, ...]) -> None:
-        """See `tools.Roads`. Without what guards it, a managed tunnel is not opened."""
-        if self._refused is not None and tunnel in self._managed:
-            raise LinkError(str(self._refused), self._refused.number)
-        await self._routes.open(tunnel, interface, addresses)
-
-    async def close(self, tunnel: str) -> None:
-        """See `tools.Roads`."""
-        await self._routes.close(tunnel)
 
     # ---------------------------------------------------------------- what changes
 
     def names(self, system: Mapping[str, tuple[str, ...]], through: Mapping[tuple[str, str], tuple[str, ...]]) -> None:
         """The addresses of names are these now: of all of them, as the resolver says it."""
-        if not self._needs or self._refused is not None:
+        if not self._needs or not self._is_guarded:
             return
         now = monotonic()
         for tunnel, wanted in destinations(self._needs, system, through).items():
@@ -120,7 +108,7 @@ class Ways:
 
     def devices(self, links: Mapping[str, LinkFacts]) -> None:
         """The devices are these now, by name."""
-        if not self._managed or self._refused is not None:
+        if not self._managed or not self._is_guarded:
             return
         self._routes.seen(links)
         devices = {tunnel: _opened(interface, links.get(interface)) for tunnel, interface in self._followed.items()}

@@ -104,29 +104,15 @@ async def test_it_aims_at_what_is_known_and_again_when_names_are():
     assert routes.aims[-1] == {"a": {target, old, new}}, "sessions with the old address may last"
 
 
-async def test_drivers_open_through_it():
-    routes = FakeRoutes()
-    ways = Ways(config(MANAGED), routes)
-    await ways.start()
-    await ways.open("a", "tun-a", (ADDRESS,))
-    await ways.close("a")
-    await ways.stop()
-    assert routes.done == [("start",), ("open", "a", "tun-a", (ADDRESS,)), ("close", "a"), ("stop",)]
-
-
-async def test_unguarded_no_managed_tunnel_opens_and_all_others_do():
+async def test_unguarded_it_says_so_and_follows_nothing():
     routes = FakeRoutes(refusals=1)
-    ways = Ways(config(MANAGED, tunnel("c")), routes)
+    ways = Ways(config(MANAGED, FOLLOWED), routes)
     with capture_logs() as logs:
-        await ways.start()
-    assert [(it["event"], it["tunnels"]) for it in logs] == [("routes.unavailable", ["a"])]
-    with pytest.raises(LinkError, match="CAP_NET_ADMIN") as refused:
-        await ways.open("a", "tun-a", (ADDRESS,))
-    assert refused.value.number == EPERM
-    await ways.open("c", "tun-c", (ADDRESS,))
-    ways.names({}, {})
-    ways.devices({"tun-a": GOOD})
-    assert routes.aims == []
+        async with running(ways):
+            ways.names({}, {})
+            ways.devices({"tun-b": GOOD})
+    assert [(it["event"], it["tunnels"]) for it in logs] == [("routes.unavailable", ["a", "b"])]
+    assert (routes.aims, routes.done) == ([], [])
 
 
 async def test_routes_that_cannot_be_removed_are_said():

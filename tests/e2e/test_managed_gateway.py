@@ -11,9 +11,11 @@ import pytest
 
 from tests.e2e.failover import forward, page
 from tests.e2e.harness import GatewayProcess
+from tests.e2e.harness import configuration as interfaces
 from tests.e2e.managed import activities, configuration, driver, stands, tunnel
 from tests.lab.servers.openvpn import OpenVpnServer
-from tests.lab.topology import Site
+from tests.lab.topology import CORP_ADDRESS, Site
+from tests.lab.waiting import eventually
 
 pytestmark = pytest.mark.lab
 
@@ -129,3 +131,27 @@ async def test_without_the_capability_it_says_which_and_serves_its_other_tunnels
         assert "CAP_NET_ADMIN" in found["failure"]["detail"]
         await gateway.metric("gateway_forward_active_tunnel", lambda value: value == 1, forward="local")
         assert await gateway.terminate() == 0
+
+
+async def test_routes_of_a_device_that_somebody_else_made_come_and_go_with_it(lab, tmp_path):
+    text = interfaces(lab, _FORWARD, tunnel='routes = "managed"')
+    before = kept(lab)
+    async with GatewayProcess(lab, tmp_path, text) as gateway:
+        await gateway.event("gateway.started")
+        device = lab.vpns[Site.A].device
+
+        def routed() -> set[str]:
+            ours = json.loads(lab.cloud.run(["ip", "-j", "route", "show", "table", "all", "proto", "103"]))
+            return {it["dst"] for it in ours if it.get("dev") == device}
+
+        async def are_routed() -> bool:
+            return routed() == {CORP_ADDRESS}
+
+        await eventually(are_routed, within=10.0, what="its routes are there")
+        assert (await page(lab, 33000)).startswith(_POOL)
+        with lab.faults.tun_down(Site.A):
+            await gateway.event("tunnel.transition", tunnel="zone-a", new="down")
+            assert routed() == set()
+        await eventually(are_routed, within=10.0, what="its routes are there again")
+        assert await gateway.terminate() == 0
+    assert kept(lab) == before
