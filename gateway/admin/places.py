@@ -26,8 +26,11 @@ def default_socket(*, uid: int, env: Mapping[str, str]) -> Path | None:
 def default_book(*, uid: int, env: Mapping[str, str]) -> Path | None:
     """The book's directory for the user `uid`: the system's for root, else below XDG_STATE_HOME; None without one.
 
-    XDG_STATE_HOME is `.local/state` below HOME where it is not set, as its specification says.
+    XDG_STATE_HOME is `.local/state` below HOME where it is not set, as its specification says. A service manager that
+    gives its services a place says so in STATE_DIRECTORY (systemd.exec(5)), which goes before.
     """
+    if given := env.get("STATE_DIRECTORY"):
+        return Path(given.split(":")[0])
     if uid == 0:
         return SYSTEM_BOOK
     if state := env.get("XDG_STATE_HOME"):

@@ -23,6 +23,8 @@ def test_the_default_place(uid, env, place):
     ("uid", "env", "place"),
     [
         (0, {"HOME": "/root", "XDG_STATE_HOME": "/x"}, "/var/lib/gateway"),
+        (0, {"STATE_DIRECTORY": "/var/lib/vpn:/var/lib/other"}, "/var/lib/vpn"),
+        (1000, {"STATE_DIRECTORY": "/var/lib/vpn", "HOME": "/home/it"}, "/var/lib/vpn"),
         (1000, {"XDG_STATE_HOME": "/state", "HOME": "/home/it"}, "/state/gateway"),
         (1000, {"XDG_STATE_HOME": "", "HOME": "/home/it"}, "/home/it/.local/state/gateway"),
         (1000, {"HOME": ""}, None),
