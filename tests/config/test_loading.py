@@ -1,7 +1,9 @@
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
+import tomllib
 from dataclasses import replace
 from ipaddress import IPv4Address, IPv4Network, IPv6Network
 from pathlib import Path
@@ -12,6 +14,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from gateway.config import load
+from gateway.config.tunnel_tables import TUNNEL_MODELS
 from gateway.errors import ConfigError
 from gateway.model import (
     AdminSpec,
@@ -35,6 +38,7 @@ from gateway.model import (
     TunnelSpec,
     WhenDown,
 )
+from tests.config.surroundings import settle
 
 HERE = Path(__file__).parent
 REPOSITORY = HERE.parent.parent
@@ -312,8 +316,25 @@ def test_valid_file(name, monkeypatch):
 
 
 @pytest.mark.parametrize("path", EXAMPLES, ids=lambda path: path.stem)
-def test_example_is_valid_and_needs_no_warning(path):
-    assert load(REPOSITORY / path, icmp_possible=lambda: True).warnings == ()
+def test_example_is_valid_and_needs_no_warning(path, tmp_path, monkeypatch):
+    config = load(settle(REPOSITORY / path, tmp_path, monkeypatch), icmp_possible=lambda: True)
+    assert config.warnings == ()
+
+
+def test_every_kind_of_tunnel_has_its_example():
+    kinds = re.findall(
+        r'^kind *= *"(\w+)"', "".join((REPOSITORY / path).read_text() for path in EXAMPLES), re.MULTILINE
+    )
+    assert set(kinds) == set(TunnelKind)
+
+
+def test_what_the_full_reference_says_of_managed_tunnels_can_be_said():
+    text = (REPOSITORY / "config/examples/full-reference.toml").read_text()
+    blocks = re.findall(r"^# \[\[tunnel\]\]\n((?:# .*\n)+)", text, re.MULTILINE)
+    entries = [tomllib.loads(re.sub(r"^# ", "", block, flags=re.MULTILINE)) for block in blocks]
+    assert [entry["kind"] for entry in entries] == ["openvpn", "ipsec", "wireguard"]
+    for entry in entries:
+        TUNNEL_MODELS[TunnelKind(entry["kind"])].model_validate(entry)
 
 
 def test_full_reference_states_the_defaults():
