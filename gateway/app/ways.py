@@ -17,7 +17,7 @@ import structlog
 from gateway.errors import LinkError
 from gateway.model import Config, IPAddress, IPNetwork, LinkFacts, RoutesMode, TunnelKind
 from gateway.observe.events import Event
-from gateway.policy.destinations import destinations, kept, needs
+from gateway.policy.destinations import destinations, kept, needs, networks
 
 log = structlog.get_logger()
 
@@ -58,7 +58,8 @@ class Ways:
         self._routes = routes
         self._managed = frozenset(spec.name for spec in config.tunnels if spec.routes is RoutesMode.MANAGED)
         self._needs = needs(config.forwards, config.tunnels)
-        self._wanted: dict[str, Mapping[IPNetwork, float]] = {tunnel: {} for tunnel in self._needs}
+        self._wanted: dict[str, Mapping[str, float]] = {tunnel: {} for tunnel in self._needs}
+        self._aims: dict[str, frozenset[IPNetwork]] = dict.fromkeys(self._needs, frozenset())
         self._followed = {
             spec.name: spec.interface
             for spec in config.tunnels
@@ -103,8 +104,11 @@ class Ways:
             return
         now = monotonic()
         for tunnel, wanted in destinations(self._needs, system, through).items():
-            self._wanted[tunnel] = kept(self._wanted[tunnel], wanted, now)
-        self._routes.aim({tunnel: frozenset(wanted) for tunnel, wanted in self._wanted.items()})
+            before = self._wanted[tunnel]
+            after = self._wanted[tunnel] = kept(before, wanted, now)
+            if after.keys() != before.keys():
+                self._aims[tunnel] = networks(self._aims[tunnel], before, after)
+        self._routes.aim(dict(self._aims))
 
     def devices(self, links: Mapping[str, LinkFacts]) -> None:
         """The devices are these now, by name."""

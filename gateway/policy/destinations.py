@@ -2,13 +2,14 @@
 
 The targets of the forwards that use it, what its configured probes ask, and its name servers. The addresses of a name
 change, and sessions with the old ones may last: these stay for as long as an idle session may.
+
+Addresses are text as long as may be: with ten thousand names, hashing networks would hold up the relay.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
-from functools import lru_cache
 from ipaddress import ip_network
 from typing import Final
 
@@ -23,7 +24,7 @@ LINGER: Final = 3600.0
 class Needs:
     """What one tunnel leads to: `fixed` whatever happens, and whatever `names` stand for. `asks_itself`: has `dns`."""
 
-    fixed: frozenset[IPNetwork]
+    fixed: frozenset[str]
     names: frozenset[str]
     asks_itself: bool
 
@@ -45,29 +46,28 @@ def destinations(
     wanted: Mapping[str, Needs],
     system: Mapping[str, tuple[str, ...]],
     through: Mapping[tuple[str, str], tuple[str, ...]],
-) -> Mapping[str, frozenset[IPNetwork]]:
-    """By tunnel, where `wanted` is, with names as the system's resolver and the tunnels' own name servers have them."""
+) -> Mapping[str, frozenset[str]]:
+    """By tunnel, where `wanted` is. Names are as the system has them, or the tunnel's own name servers."""
     return {
         tunnel: it.fixed.union(
-            _network(address)
-            for name in it.names
-            for address in (through.get((tunnel, name), ()) if it.asks_itself else system.get(name, ()))
+            *(through.get((tunnel, name), ()) if it.asks_itself else system.get(name, ()) for name in it.names)
         )
         for tunnel, it in wanted.items()
     }
 
 
-def kept(seen: Mapping[IPNetwork, float], wanted: frozenset[IPNetwork], now: float) -> Mapping[IPNetwork, float]:
-    """When each destination was wanted last: those of `wanted` now, others as `seen` has it, but not for ever."""
-    lingering = {network: at for network, at in seen.items() if now - at < LINGER}
+def kept(seen: Mapping[str, float], wanted: frozenset[str], now: float) -> Mapping[str, float]:
+    """When each address was wanted last: those of `wanted` now, others as `seen` has it, but not for ever."""
+    lingering = {address: at for address, at in seen.items() if now - at < LINGER}
     return lingering | dict.fromkeys(wanted, now)
+
+
+def networks(known: frozenset[IPNetwork], before: Collection[str], after: Collection[str]) -> frozenset[IPNetwork]:
+    """The networks of the addresses `after`, given those of `before`, which are `known`."""
+    old, new = frozenset(before), frozenset(after)
+    return known.difference(map(ip_network, old - new)).union(map(ip_network, new - old))
 
 
 def _needs(hosts: Iterable[str], *, asks_itself: bool) -> Needs:
     literal = {host for host in hosts if is_address(host)}
-    return Needs(fixed=frozenset(map(_network, literal)), names=frozenset(hosts) - literal, asks_itself=asks_itself)
-
-
-@lru_cache(maxsize=65_536)
-def _network(address: str) -> IPNetwork:
-    return ip_network(address)
+    return Needs(fixed=frozenset(literal), names=frozenset(hosts) - literal, asks_itself=asks_itself)
