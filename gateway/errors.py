@@ -5,7 +5,7 @@ GatewayError                    anything below; its text is fit for an operator
 ├── ListenError                 one or more listen addresses cannot be bound (exit code 1)
 ├── KernelUnavailableError      netlink cannot be had: the watcher polls instead
 ├── ProgramMissingError         a program that a driver needs is not installed
-├── LinkError                   the kernel refuses to make or change a device, a route or a rule
+├── LinkError                   the kernel refuses to make or change a device, route or rule, or to start a program
 └── OperationError              what an operator asked for is not done
     ├── UnknownNameError        there is no such tunnel or forward
     └── RefusedError            it would do harm, or is under way already
@@ -81,7 +81,10 @@ class ProgramMissingError(GatewayError):
 
 
 class LinkError(GatewayError):
-    """The kernel refuses to make or change a device, a route or a rule. `number` is its errno, 0 for none."""
+    """The kernel refuses to make or change a device, a route or a rule, or to start a program.
+
+    `number` is its errno, 0 for none.
+    """
 
     def __init__(self, text: str, number: int = 0) -> None:
         self.number = number

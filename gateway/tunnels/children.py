@@ -4,8 +4,9 @@
         await process.wait()
 
 A child gets an environment of its own (no variable of the gateway's, which may be secrets), no terminal and no file of
-ours (Python's are not inherited), and the kernel kills it when the gateway dies, however that happens (prctl(2),
-PR_SET_PDEATHSIG: that follows the thread that spawned it, so children are spawned from the main one).
+ours (of its own in- and output it has a second descriptor, which uvloop leaves it), and the kernel kills it when the
+gateway dies, however that happens (prctl(2), PR_SET_PDEATHSIG: that follows the thread that spawned it, so children are
+spawned from the main one). What it starts itself is in its process group, and killed with it at the end of the block.
 """
 
 from __future__ import annotations
@@ -15,16 +16,19 @@ import os
 import shutil
 import signal
 import subprocess
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
-from contextlib import asynccontextmanager, suppress
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
+from contextlib import asynccontextmanager, contextmanager, suppress
+from functools import cache
+from pathlib import Path
 from typing import Final, cast
 
-from gateway.errors import ProgramMissingError
+from gateway.errors import LinkError, ProgramMissingError
 
 _PATH: Final = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin:/usr/lib/ipsec"
 _GRACE: Final = 3.0  # seconds from SIGTERM to SIGKILL
 _LAST_WORDS: Final = 0.5  # seconds from its end to that of its output, which a child of its own may keep open
 _STDOUT: Final = 1
+_STDERR: Final = 2
 _LONGEST_LINE: Final = 4096  # bytes: the rest of a longer one is the next line
 
 
@@ -37,11 +41,17 @@ def find_program(name: str) -> str:
 
 
 _running: Final[set[int]] = set()
+_being_started: Final[set[object]] = set()  # their numbers are not known yet, and they may have ended already
 
 
 def owned() -> frozenset[int]:
     """The processes that were started here and are not known to have ended: somebody waits for each."""
     return frozenset(_running)
+
+
+def may_be_ours(pid: int) -> bool:
+    """Whether somebody may be waiting for this child of the gateway's process. While one is being started, for any."""
+    return bool(_being_started) or pid in _running
 
 
 class Child(asyncio.SubprocessProtocol):
@@ -85,12 +95,10 @@ class Child(asyncio.SubprocessProtocol):
     def pipe_data_received(self, fd: int, data: bytes) -> None:
         """It has said something: whole lines are passed on."""
         *whole, rest = (self._partial.get(fd, b"") + data).split(b"\n")
-        while len(rest) > _LONGEST_LINE:
-            whole.append(rest[:_LONGEST_LINE])
-            rest = rest[_LONGEST_LINE:]
-        self._partial[fd] = rest
         for line in whole:
-            self._say(line)
+            self._say(*_pieces(line))
+        *begun, self._partial[fd] = _pieces(rest)
+        self._say(*begun)
 
     def pipe_connection_lost(self, fd: int, exc: Exception | None) -> None:  # noqa: ARG002 - the protocol's
         """It has closed its output: what was begun is a line, too."""
@@ -99,15 +107,24 @@ class Child(asyncio.SubprocessProtocol):
         if fd == _STDOUT:
             self._silent.set()
 
-    def _say(self, line: bytes) -> None:
-        for start in range(0, max(1, len(line)), _LONGEST_LINE):
-            self._on_line(line[start : start + _LONGEST_LINE].decode(errors="replace").rstrip("\r"))
+    def _say(self, *lines: bytes) -> None:
+        for line in lines:
+            self._on_line(line.decode(errors="replace").rstrip("\r"))
 
     def process_exited(self) -> None:
         """It has ended, and is reaped: its number may be another's soon."""
         _running.discard(self.pid)
         self.returncode = self._transport.get_returncode()
         self._ended.set()
+
+
+def _pieces(line: bytes) -> Iterator[bytes]:
+    """A line, in pieces if it is too long: between words where there are any, so that none (a secret) is cut in two."""
+    while len(line) > _LONGEST_LINE:
+        cut = line.rfind(b" ", 0, _LONGEST_LINE) + 1 or _LONGEST_LINE
+        yield line[:cut]
+        line = line[cut:]
+    yield line
 
 
 @asynccontextmanager
@@ -122,20 +139,23 @@ async def child(
     """Run a program for as long as the block lasts; then it is asked to end, and killed after `grace` seconds.
 
     `on_line` gets each line of its output, errors included, on the event loop's thread. `env` comes on top of PATH and
-    a plain locale. `feed` is written to its standard input, which is closed then. Raises ProgramMissingError.
+    a plain locale, and nothing else is there. `feed` is written to its standard input, which is closed then.
+    Raises ProgramMissingError, and LinkError where the kernel starts no process (no descriptors, no memory, a limit).
     """
     name, *arguments = argv
     command = [*_mortal(), find_program(name), *arguments]
     loop = asyncio.get_running_loop()
-    transport, process = await loop.subprocess_exec(
-        lambda: Child(name, on_line),
-        *command,
-        env={"PATH": _PATH, "LC_ALL": "C", **(env or {})},
-        stdin=subprocess.DEVNULL if feed is None else subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        start_new_session=True,
-    )
+    _keep_ours()
+    with _starting(name):
+        transport, process = await loop.subprocess_exec(
+            lambda: Child(name, on_line),
+            *command,
+            env={"PATH": _PATH, "LC_ALL": "C", **(env or {})},
+            stdin=subprocess.DEVNULL if feed is None else subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+        )
     try:
         if feed is not None:
             stdin = cast("asyncio.WriteTransport", transport.get_pipe_transport(0))
@@ -151,9 +171,36 @@ async def child(
             transport.close()
 
 
+@cache
+def _keep_ours() -> None:
+    """Have no child inherit what the gateway itself has inherited, once: Python's own descriptors are not inherited."""
+    for entry in list(Path("/proc/self/fd").iterdir()):
+        if (fd := int(entry.name)) > _STDERR:
+            with suppress(OSError):  # that of this very listing
+                os.set_inheritable(fd, False)  # noqa: FBT003 - theirs
+
+
+@contextmanager
+def _starting(name: str) -> Iterator[None]:
+    """While a child is being started. Raises LinkError for OSError."""
+    birth = object()
+    _being_started.add(birth)
+    try:
+        yield
+    except OSError as error:
+        number = error.errno or 0
+        raise LinkError(f"{name} cannot be started: {os.strerror(number)}", number) from error
+    finally:
+        _being_started.discard(birth)
+
+
 def _mortal() -> list[str]:
-    """The beginning of a command that dies with this process, even if that dies before the command has been heard."""
-    check = 'test "$PPID" = "$0" && exec "$@"'
+    """The beginning of a command that dies with this process.
+
+    Also if that dies before the kernel has been asked for it: whoever has another parent by then does not begin. The
+    shell takes away what shells add to an environment.
+    """
+    check = 'test "$PPID" = "$0" && unset PWD OLDPWD SHLVL _ && exec "$@"'
     return [find_program("setpriv"), "--pdeathsig", "KILL", "--", find_program("sh"), "-c", check, str(os.getpid())]
 
 

@@ -11,7 +11,7 @@ import asyncio
 import os
 from typing import Final
 
-from gateway.tunnels.children import owned
+from gateway.tunnels.children import may_be_ours
 
 _EVERY: Final = 2.0  # seconds
 _INIT: Final = 1
@@ -31,7 +31,7 @@ def reap() -> int:
     What is a child of ours stands in the way of others for a moment, until libuv has taken it: next time, then.
     """
     reaped = 0
-    while (ended := _ended()) is not None and ended not in owned():
+    while (ended := _ended()) is not None and not may_be_ours(ended):
         os.waitpid(ended, os.WNOHANG)
         reaped += 1
     return reaped

@@ -18,19 +18,30 @@ import asyncio, os, sys
 import uvloop
 from gateway.tunnels import reaper
 from gateway.tunnels.children import child
-reaper._EVERY = 0.05
+reaper._EVERY = 0.001  # many times while each child starts and ends
+
+def left():
+    return sum(1 for each in os.listdir("/proc") if each.isdigit())
+
+async def start(code):
+    command = ["sh", "-c", f"(sleep 0.02; exit 3) & (sleep 0.2) & exit {code}"]
+    async with child(command, on_line=print) as process:
+        found = await process.wait()
+        assert found == code, found
 
 async def main():
     assert os.getpid() == 1
     async with asyncio.TaskGroup() as group:
         worker = group.create_task(reaper.reap_orphans())
-        for _ in range(20):
-            async with child(["sh", "-c", "(sleep 0.02; exit 3) & (sleep 0.2) & exit 7"], on_line=print) as process:
-                code = await process.wait()
-                assert code == 7, code
-        await asyncio.sleep(0.6)
+        for _ in range(5):
+            async with asyncio.TaskGroup() as starts:
+                for code in range(10):
+                    starts.create_task(start(code))
+        async with asyncio.timeout(10.0):
+            while left() != 1:
+                await asyncio.sleep(0.01)
         worker.cancel()
-    print("left", sum(1 for each in os.listdir("/proc") if each.isdigit()))
+    print("left", left())
 
 uvloop.run(main())
 """
