@@ -150,10 +150,17 @@ def _text(value: object) -> str:
 # ---------------------------------------------------------------- where its clients stand
 
 
-async def driver(gateway: GatewayProcess, name: str) -> dict[str, Any]:
-    """What the gateway's status says of the VPN client of a tunnel; as `gateway status --json`, and cheaper."""
+async def told(gateway: GatewayProcess, name: str) -> dict[str, Any]:
+    """What the gateway's status says of a tunnel; as `gateway status --json`, and cheaper."""
     status = json.loads((await gateway.admin("/api/v1/status")).body)
-    (found,) = [each["driver"] for each in status["tunnels"] if each["name"] == name]
+    (found,) = [each for each in status["tunnels"] if each["name"] == name]
+    assert isinstance(found, dict)
+    return found
+
+
+async def driver(gateway: GatewayProcess, name: str) -> dict[str, Any]:
+    """What it says of the VPN client of a tunnel."""
+    found = (await told(gateway, name))["driver"]
     assert isinstance(found, dict), f"{name} has no VPN client"
     return found
 
