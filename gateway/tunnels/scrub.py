@@ -1,9 +1,10 @@
 """Scrubbing: no secret of a tunnel's configuration leaves in what its VPN client says. Pure.
 
 A secret is looked for as it is, line by line where it has several (keys), and in the forms in which programs show it
-again: base64, hexadecimal, with backslashes before quotes. Short ones would turn half of every line into stars, so
-what has fewer than four characters is taken only where it stands alone, between characters that are no word's.
-Beside that, words that announce a secret take what follows them along, whosever it is.
+again: base64, hexadecimal, with backslashes before quotes. Short ones would turn half of every line into stars, so what
+has fewer than four characters is taken only where it stands alone, between characters that are no word's. Of a whole
+profile only the files in it that are secret are looked for: its other lines are what logs speak of. Beside that, words
+that announce a secret take what follows them along, whosever it is.
 """
 
 from __future__ import annotations
@@ -15,7 +16,10 @@ from collections.abc import Iterator
 from dataclasses import fields
 from typing import Final
 
-from gateway.model import Secret, VpnSpec
+from gateway.config.profiles import statements
+from gateway.config.profiles.options import Fate, verdict
+from gateway.config.profiles.statements import Statement
+from gateway.model import OpenVpnSpec, Secret, VpnSpec
 from gateway.model.secret import MASK
 
 _SHORT: Final = 4
@@ -24,6 +28,7 @@ _ARMOUR: Final = re.compile(r"-----(BEGIN|END) |^#|^$")
 _ANNOUNCED: Final = re.compile(
     r"""(?ix) (?P<word> \b (?: password | passphrase | passwd | psk
         | private[_ -]?key | preshared[_ -]?key ) ["']? \s* = \s* ) (?P<secret> "[^"]*" | \S+ )
+    | (?P<token> \b auth-token [ :=] ) (?P<session> [^\s,'"]+ )
     | (?P<order> ^ \s* (?: password | username ) \s+ "Auth" \s+ ) (?P<answer> .+ )"""
 )
 
@@ -40,14 +45,23 @@ class Scrubber:
         """`text` with a mask in the place of every secret."""
         if self._known is not None:
             text = self._known.sub(MASK, text)
-        return _ANNOUNCED.sub(lambda found: f"{found['word'] or found['order']}{MASK}", text)
+        return _ANNOUNCED.sub(lambda found: f"{found['word'] or found['token'] or found['order']}{MASK}", text)
 
 
 def _secrets(spec: VpnSpec | None) -> Iterator[str]:
     for field in fields(spec) if spec is not None else ():
         value = getattr(spec, field.name)
-        if isinstance(value, Secret) and value.reveal().strip():
-            yield value.reveal()
+        if isinstance(value, Secret):
+            text = value.reveal()
+            found = _secret_files(text) if isinstance(spec, OpenVpnSpec) and field.name == "profile" else [text]
+            yield from (each for each in found if each.strip())
+
+
+def _secret_files(profile: str) -> Iterator[str]:
+    """What stands inline in an .ovpn file and is secret."""
+    for statement in statements.read(profile):
+        if isinstance(statement, Statement) and verdict(statement.name).fate is Fate.SECRET_FILE:
+            yield statement.inline or ""
 
 
 def _forms(secret: str) -> Iterator[str]:

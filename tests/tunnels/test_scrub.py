@@ -46,12 +46,51 @@ def test_a_key_of_wireguard_is_masked_as_the_process_shows_it():
     assert scrub(f"key {WIREGUARD}") == f"key {MASK}"
 
 
+PROFILE = f"""\
+cipher AES-256-CBC
+remote-cert-tls server
+<ca>
+-----BEGIN CERTIFICATE-----
+MIIDcertificate
+-----END CERTIFICATE-----
+</ca>
+<key>
+{KEY}</key>
+<tls-auth>
+# 2048 bit OpenVPN static key
+-----BEGIN OpenVPN Static key V1-----
+6acef03f62675b4b1bbd03e53b187727
+-----END OpenVPN Static key V1-----
+</tls-auth>
+"""
+
+
+@pytest.mark.parametrize("line", ["6acef03f62675b4b1bbd03e53b187727", *_LINES[:2]])
+def test_secret_files_of_a_profile_are_masked(line):
+    assert Scrubber(OpenVpnSpec(profile=Secret(PROFILE)))(f"read: {line}") == f"read: {MASK}"
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "Options error: cipher AES-256-CBC",
+        "remote-cert-tls server",
+        "MIIDcertificate",
+        "# 2048 bit OpenVPN static key",
+        "-----BEGIN OpenVPN Static key V1-----",
+    ],
+)
+def test_the_rest_of_a_profile_stays(line):
+    assert Scrubber(OpenVpnSpec(profile=Secret(PROFILE)))(line) == line
+
+
 @pytest.mark.parametrize(
     ("line", "found"),
     [
         ('username "Auth" "myuser"', f'username "Auth" {MASK}'),
         ('password "Auth" "x y"', f'password "Auth" {MASK}'),
         ("PrivateKey = abcd", f"PrivateKey = {MASK}"),
+        ("'PUSH_REPLY,auth-token SESS_ID_AT_x,ping 2'", f"'PUSH_REPLY,auth-token {MASK},ping 2'"),
         ("password=abc rest", f"password={MASK} rest"),
         ('passphrase = "a b" rest', f"passphrase = {MASK} rest"),
     ],
