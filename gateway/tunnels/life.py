@@ -15,7 +15,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import replace
 from enum import Enum
-from typing import Final
+from typing import Final, TypedDict, Unpack
 
 import structlog
 
@@ -52,6 +52,20 @@ class Wish(Enum):
 
     CONNECTED = "connected"
     STOPPED = "stopped"
+
+
+class _News(TypedDict, total=False):
+    """What may change of a DriverStatus."""
+
+    state: DriverState
+    since: float
+    server: Endpoint | None
+    addresses: tuple[IPAddress, ...]
+    attempts: int
+    retry_at: float | None
+    failure: Failure | None
+    transmitted: int
+    received: int
 
 
 class ManagedDriver:
@@ -126,6 +140,8 @@ class ManagedDriver:
                     await self._once()
                     await self._until_due()
         finally:
+            if self._status.state is DriverState.CONNECTED:
+                self._left("the gateway ends")
             if self._status.state is not DriverState.STOPPED:
                 self._stopped()
             await self._client.close()
@@ -163,8 +179,7 @@ class ManagedDriver:
 
     def _stopped(self, failure: Failure | None = None) -> None:
         """Nothing runs any more. `failure`: a new one; the last one stays otherwise."""
-        told = {} if failure is None else {"failure": failure}
-        self._turn(Turn.UNWANTED, retry_at=None, server=None, addresses=(), **told)
+        self._turn(Turn.UNWANTED, retry_at=None, server=None, addresses=(), failure=failure or self._status.failure)
 
     # ---------------------------------------------------------------- one connection
 
@@ -172,6 +187,8 @@ class ManagedDriver:
         """One attempt, and the connection that comes of it, to its end."""
         server = self._servers[self._backoff.server % len(self._servers)]
         attempt = _Attempt(self)
+        self._asked.clear()
+        self._complaint = None
         self._report(
             server=server, attempts=self._status.attempts + 1, transmitted=0, received=0, addresses=(), retry_at=None
         )
@@ -186,18 +203,18 @@ class ManagedDriver:
 
     async def _connection(self, server: Endpoint | None, attempt: _Attempt) -> Failure | None:
         """Why it ended; None: nobody wants it any more, and it was up."""
-        self._asked.clear()
-        self._complaint = None
         async with asyncio.TaskGroup() as group:
             client = group.create_task(self._client.run(server, attempt), name=f"{self.tunnel} client")
             up = group.create_task(attempt.up.wait())
             asked = group.create_task(self._asked.wait())
             try:
                 await asyncio.wait({client, up, asked}, return_when=asyncio.FIRST_COMPLETED)
-                if attempt.up.is_set() and not client.done() and not asked.done():
-                    refusal = await self._open_roads(attempt)
+                if attempt.up.is_set() and not client.done() and not self._asked.is_set():
+                    refusal = await self._open_roads(attempt.addresses)
                     if refusal is not None:
                         return refusal
+                    if not client.done() and not self._asked.is_set():
+                        self._connected(attempt.addresses)
                     await asyncio.wait({client, asked}, return_when=asyncio.FIRST_COMPLETED)
                 if client.done():
                     return client.result()
@@ -214,14 +231,16 @@ class ManagedDriver:
             return None
         return Failure(reason=FailureReason.CANCELLED, detail="the attempt was cancelled")
 
-    async def _open_roads(self, attempt: _Attempt) -> Failure | None:
-        """Routes first, and then it is connected; what keeps it from that."""
-        addresses = attempt.addresses
+    async def _open_roads(self, addresses: tuple[IPAddress, ...]) -> Failure | None:
+        """Routes come first: what keeps it from being connected without them."""
         try:
             await self._roads.open(self.tunnel, self.interface, addresses)
         except LinkError as error:
             reason = FailureReason.NOT_PERMITTED if error.number in _NOT_PERMITTED else FailureReason.OTHER
             return Failure(reason=reason, detail=str(error))
+        return None
+
+    def _connected(self, addresses: tuple[IPAddress, ...]) -> None:
         self._turn(Turn.UP, addresses=addresses, failure=None)
         shown = ", ".join(map(str, addresses))
         self._say(LineLevel.INFO, f"connected, as {shown}" if shown else "connected")
@@ -232,15 +251,18 @@ class ManagedDriver:
             interface=self.interface,
             addresses=[str(each) for each in addresses],
         )
-        return None
+
+    def _left(self, why: str) -> None:
+        """A connection has ended because somebody wanted that."""
+        self._say(LineLevel.INFO, f"disconnected: {why}")
+        log.info(Event.TUNNEL_DISCONNECTED, tunnel=self.tunnel, lasted=self._clock() - self._status.since)
 
     def _ended(self, failure: Failure | None) -> None:
         """What the end of a connection, or of an attempt, means for the next one."""
         was_up = self._status.state is DriverState.CONNECTED
         lasted = self._clock() - self._status.since if was_up else None
         if failure is None:
-            self._say(LineLevel.INFO, "disconnected, as asked")
-            log.info(Event.TUNNEL_DISCONNECTED, tunnel=self.tunnel, lasted=lasted)
+            self._left("as asked")
             self._stopped()
             return
         if failure.reason is FailureReason.CANCELLED:
@@ -290,17 +312,18 @@ class ManagedDriver:
     def _say(self, level: LineLevel, text: str) -> None:
         self.said(level, _GATEWAY, text)
 
-    def _turn(self, turn: Turn, **changes: object) -> None:
+    def _turn(self, turn: Turn, **news: Unpack[_News]) -> None:
         """The only place in which the state changes."""
-        state = after(self._status.state, turn)
-        since = self._status.since if state is self._status.state else self._clock()
-        self._report(state=state, since=since, **changes)
+        news["state"] = after(self._status.state, turn)
+        if news["state"] is not self._status.state:
+            news["since"] = self._clock()
+        self._report(**news)
 
-    def _report(self, **changes: object) -> None:
-        failure = changes.get("failure")
-        if isinstance(failure, Failure):
-            changes["failure"] = replace(failure, detail=self._scrub(failure.detail))
-        status = replace(self._status, **changes)  # type: ignore[arg-type]
+    def _report(self, **news: Unpack[_News]) -> None:
+        failure = news.get("failure")
+        if failure is not None:
+            news["failure"] = replace(failure, detail=self._scrub(failure.detail))
+        status = replace(self._status, **news)
         if status != self._status:
             self._status = status
             self._reports.status(status)

@@ -100,7 +100,7 @@ class Stage:
     """A driver with all that is around it."""
 
     def __init__(self, client: Client, *, autoconnect: bool = True, servers: tuple[Endpoint, ...] = (A, B)) -> None:
-        spec = TunnelSpec(
+        self.spec = TunnelSpec(
             name="zone-a",
             kind=TunnelKind.OPENVPN,
             interface="zone-a",
@@ -110,18 +110,15 @@ class Stage:
         self.client, self.roads = client, Roads()
         self.statuses: list[DriverStatus] = []
         self.lines: list[VpnLine] = []
+        self.heard: Callable[[DriverStatus], None] = lambda _: None
+        self.reports = Reports(status=self._status, line=self.lines.append)
+        self.world = {"clock": asyncio.get_running_loop().time, "chance": lambda: 0.0}
         self._changed = asyncio.Event()
-        self.driver = ManagedDriver(
-            spec,
-            client,
-            roads=self.roads,
-            reports=Reports(status=self._status, line=self.lines.append),
-            clock=asyncio.get_running_loop().time,
-            chance=lambda: 0.0,
-        )
+        self.driver = ManagedDriver(self.spec, client, roads=self.roads, reports=self.reports, **self.world)
 
     def _status(self, status: DriverStatus) -> None:
         self.statuses.append(status)
+        self.heard(status)
         self._changed.set()
         self._changed = asyncio.Event()
 
@@ -309,12 +306,65 @@ def test_without_routes_it_is_not_connected():
     virtually(scenario())
 
 
-def test_a_client_that_dies_at_once_does_not_spin():
+@pytest.mark.parametrize("stays", [None, 0.0], ids=["never up", "up for no time"])
+@pytest.mark.parametrize("servers", [(A,), (A, B)])
+def test_a_client_that_ends_at_once_does_not_spin(stays, servers):
     async def scenario():
-        stage = Stage(Client([Deed(after=0.0, reason=R.CLIENT_DIED)] * 10_000), servers=(A,))
+        ends = Deed(after=0.0, stays=stays, reason=R.CLIENT_DIED)
+        stage = Stage(Client([ends] * 10_000), servers=servers)
         async with stage.living():
             await asyncio.sleep(3600.0)
-            assert 60 <= len(stage.client.servers) <= 70  # a minute each, after the first few
+            assert 60 <= len(stage.client.servers) <= 75  # a minute each, after the first few
+            assert len(stage.lines) < 400
+
+    virtually(scenario())
+
+
+def test_what_ends_or_is_ended_while_its_routes_are_made_was_never_connected():
+    async def scenario():
+        class Slow(Roads):
+            async def open(self, tunnel, interface, addresses):
+                await asyncio.sleep(1.0)
+                await super().open(tunnel, interface, addresses)
+
+        stage = Stage(Client([Deed(stays=0.5, reason=R.SERVER_ENDED)]))
+        stage.driver = ManagedDriver(stage.spec, stage.client, roads=Slow(), reports=stage.reports, **stage.world)
+        async with stage.living():
+            assert (await stage.until(lambda s: s.failure is not None)).state is S.RECONNECTING
+            await stage.until(lambda s: s.attempts == 2)
+            await asyncio.sleep(0.5)
+            stage.driver.disconnect()
+            status = await stage.stands(S.STOPPED)
+            assert status.failure is not None
+            assert status.failure.reason is R.CANCELLED
+            assert all(each.state is not S.CONNECTED for each in stage.statuses)
+
+    virtually(scenario())
+
+
+def test_whoever_is_told_may_disconnect_at_once():
+    """Also while an attempt is being announced: nothing that is asked gets lost."""
+
+    async def scenario():
+        stage = Stage(Client())
+        stage.heard = lambda status: stage.driver.disconnect() if status.attempts == 1 else None
+        async with stage.living():
+            await stage.stands(S.STOPPED)
+            await asyncio.sleep(100.0)
+            assert stage.driver.status.state is S.STOPPED
+            assert stage.client.running == 0
+
+    virtually(scenario())
+
+
+def test_its_end_with_the_gateway_is_said():
+    async def scenario():
+        stage = Stage(Client())
+        async with stage.living():
+            await stage.stands(S.CONNECTED)
+        assert stage.lines[-1].text == "disconnected: the gateway ends"
+        assert stage.statuses[-1].state is S.STOPPED
+        assert stage.roads.said[-1] == ("close", "zone-a")
 
     virtually(scenario())
 
