@@ -106,6 +106,11 @@ bench: $(BENCH_STAMP) ## measure beside HAProxy, nginx, Envoy and socat; results
 	@$(DEBIAN_PACKAGES) $(BENCH_PACKAGES)
 	@$(PY) -m bench
 
+.PHONY: bench-vpn
+bench-vpn: $(DEV_STAMP) debian-packages ## measure the gateway beside each VPN client that it runs; results in bench/results (root)
+	@$(DEBIAN_PACKAGES) gcc libc6-dev
+	@$(PY) -m bench.vpn
+
 # ---------------------------------------------------------------- to ship it
 
 .PHONY: image

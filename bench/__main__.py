@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-import os
-import resource
 import signal
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, replace
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Annotated, TypeVar
+from typing import Annotated
 
 import typer
-from rich.console import Console
 
 from bench import plots, report, results
 from bench.build import BUILD, load_program
+from bench.command_line import chosen, console, have_rights, say
 from bench.machine import describe, machine_name
 from bench.measures import MEASURES, Settings
 from bench.peers.base import Peer
@@ -27,32 +25,6 @@ from bench.sampling import take_all
 
 RESULTS = Path(__file__).parent / "results"
 QUICK = Settings(rounds=2, seconds=1.0)
-DESCRIPTORS = 20000  # of every process of a run: a proxy needs two per session, and 8,000 sessions are held
-console = Console(highlight=False, soft_wrap=True)
-Known = TypeVar("Known")
-
-
-def chosen(wanted: str | None, known: Mapping[str, Known], what: str) -> list[Known]:
-    """The named ones, in the order in which they are known; all if none is named. Raises typer.BadParameter."""
-    names = [name.strip() for name in (wanted or "").split(",") if name.strip()]
-    for name in names:
-        if name not in known:
-            raise typer.BadParameter(f"no {what} {name!r}; there are: {', '.join(known)}")
-    return [value for name, value in known.items() if not names or name in names]
-
-
-def _have_rights() -> None:
-    """Root makes namespaces. Raises the descriptor limit for all that is started. Raises typer.Exit without."""
-    if os.geteuid() != 0:
-        console.print("bench: needs root: it measures in network namespaces of its own")
-        raise typer.Exit(1)
-    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    limit = max(hard, DESCRIPTORS)
-    try:
-        resource.setrlimit(resource.RLIMIT_NOFILE, (limit, limit))
-    except ValueError as refused:
-        console.print(f"bench: needs {DESCRIPTORS} descriptors (ulimit -n), and {hard} are all that is allowed here")
-        raise typer.Exit(1) from refused
 
 
 def _available(peers: Sequence[Peer]) -> list[Peer]:
@@ -73,12 +45,6 @@ def _run(peers: Sequence[Peer], settings: Settings, samples: Sequence[Sample]) -
     )
 
 
-def _say(sample: Sample, number: int, total: int) -> None:
-    words = "  ".join(f"{key} {report.significant(value)}" for key, value in sample.values.items())
-    place = f"{sample.place:9} {sample.measure:12} {sample.peer:17} round {sample.round + 1}"
-    console.print(f"[dim]{number:4}/{total}[/dim] {place}  {words or sample.error}")
-
-
 def write(run: Run, directory: Path) -> None:
     """Writes the plots and the report of a run."""
     names = plots.draw(run, directory)
@@ -93,7 +59,7 @@ def _measure(plan: Sequence[Step], peers: Sequence[Peer], settings: Settings, pa
     try:
         for sample in take_all(plan, settings, load_program(), patience):
             samples.append(sample)
-            _say(sample, len(samples), len(plan))
+            say(sample, len(samples), len(plan))
     finally:
         run = _run(peers, settings, samples)
         results.save(run, file)
@@ -150,7 +116,7 @@ def main(  # noqa: PLR0917 - each is an option of the command line; typer knows 
     partial = any((quick, only, peers, places, gateway_option, variants, contenders))
     directory = output or (BUILD / "results" if partial else RESULTS)
 
-    _have_rights()
+    have_rights()
     remove_stale()
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # what a stop undoes, a kill -TERM undoes as well
     asked = _available(asked)

@@ -34,11 +34,12 @@ def with_spread(spread: Spread | None) -> str:
     return f"{significant(spread.median)} ({significant(spread.low)} – {significant(spread.high)})"
 
 
-def _plain(spread: Spread | None) -> str:
+def plain(spread: Spread | None) -> str:
+    """The median alone."""
     return NONE if spread is None else significant(spread.median)
 
 
-def _table(head: Sequence[str], rows: Iterable[Sequence[str]], *, words: int = 1) -> list[str]:
+def table(head: Sequence[str], rows: Iterable[Sequence[str]], *, words: int = 1) -> list[str]:
     """A table; its first `words` columns are words, the others numbers."""
     align = "|" + "---|" * words + "---:|" * (len(head) - words)
     return ["| " + " | ".join(head) + " |", align, *("| " + " | ".join(row) + " |" for row in rows), ""]
@@ -63,7 +64,7 @@ def _goals(summary: Summary) -> list[str]:
         f"Ratios of `{GATEWAY}` to `{BASELINE}` (HAProxy with its default socket options) in the same round:",
         "median (least – greatest). `same` gives HAProxy the gateway's socket options; it decides nothing.",
         "",
-        *_table(head, rows, words=2),
+        *table(head, rows, words=2),
     ]
 
 
@@ -74,11 +75,11 @@ def _overview(place: PlaceName, measures: Sequence[Measure], summary: Summary) -
     rows = [
         [
             f"{measure.title}: {_titled(measure.headline)}",
-            *(_plain(summary.figure(place, measure.name, peer, measure.headline.key)) for peer in order),
+            *(plain(summary.figure(place, measure.name, peer, measure.headline.key)) for peer in order),
         ]
         for measure in shown
     ]
-    return _table(["median", *order], rows)
+    return table(["median", *order], rows)
 
 
 def _details(place: PlaceName, measure: Measure, summary: Summary) -> list[str]:
@@ -87,32 +88,46 @@ def _details(place: PlaceName, measure: Measure, summary: Summary) -> list[str]:
     for peer in summary.peers(place, measure.name):
         figures = [with_spread(summary.figure(place, measure.name, peer, figure.key)) for figure in measure.figures]
         ratios = [
-            _plain(summary.ratio(place, measure.name, key, peer=peer, baseline=baseline))
+            plain(summary.ratio(place, measure.name, key, peer=peer, baseline=baseline))
             for baseline in (BASELINE, BASELINE_SAME)
         ]
         rows.append([peer, *figures, *ratios])
     if not rows:
         return []
     head = ["peer", *(_titled(figure) for figure in measure.figures), "÷ haproxy", "÷ haproxy-same"]
-    return [f"### {place.value}, {measure.title}", "", *_table(head, rows)]
+    return [f"### {place.value}, {measure.title}", "", *table(head, rows)]
+
+
+def circumstances(run: Run, summary: Summary) -> list[str]:
+    """What the figures must be read with: machine, settings, noise."""
+    machine = ", ".join(f"{name} {value}" for name, value in run.machine.items() if name != "machine")
+    settings = ", ".join(f"{name} {value}" for name, value in run.settings.items())
+    lines = [f"- Machine: {machine}", f"- Settings: {settings}"]
+    if noise := summary.foreign_share():
+        lines.append(f"- Noise: other processes took {noise.median:.1%} of a core meanwhile (worst {noise.high:.1%})")
+    return lines
+
+
+def not_taken(summary: Summary, place: str = "place", peer: str = "peer") -> list[str]:
+    """A section on the samples that could not be taken; nothing if all were. `place` and `peer` head their columns."""
+    errors = summary.errors()
+    if not errors:
+        return []
+    rows = [[e.place, e.measure, e.peer, str(e.round + 1), e.error.replace("|", "/")] for e in errors]
+    head = [place, "measure", peer, "round", "why"]
+    return ["## Samples that could not be taken", "", *table(head, rows, words=5)]
 
 
 def _head(run: Run, summary: Summary, plots: Sequence[str]) -> list[str]:
-    machine = ", ".join(f"{name} {value}" for name, value in run.machine.items() if name != "machine")
-    settings = ", ".join(f"{name} {value}" for name, value in run.settings.items())
-    noise = summary.foreign_share()
     lines = [
         f"# Benchmark of {run.date} on a {run.machine['machine']}",
         "",
         "Written by `python -m bench`; [docs/benchmarks.md](../../docs/benchmarks.md) says how it measures.",
         "",
-        f"- Machine: {machine}",
-        f"- Settings: {settings}",
+        *circumstances(run, summary),
     ]
-    if noise:
-        lines.append(f"- Noise: other processes took {noise.median:.1%} of a core meanwhile (worst {noise.high:.1%})")
     rows = [[name, info.what, info.version] for name, info in run.peers.items()]
-    lines += ["", *_table(["peer", "what", "version"], rows, words=3)]
+    lines += ["", *table(["peer", "what", "version"], rows, words=3)]
     return lines + [line for plot in plots for line in (f"![{plot}]({plot})", "")]
 
 
@@ -127,12 +142,5 @@ def markdown(run: Run, plots: Sequence[str] = ()) -> str:
         lines += [f"## {title}", "", *_overview(place, measures, summary)]
         for measure in measures:
             lines += _details(place, measure, summary)
-    errors = summary.errors()
-    if errors:
-        rows = [[e.place, e.measure, e.peer, str(e.round + 1), e.error.replace("|", "/")] for e in errors]
-        lines += [
-            "## Samples that could not be taken",
-            "",
-            *_table(["place", "measure", "peer", "round", "why"], rows, words=5),
-        ]
+    lines += not_taken(summary)
     return "\n".join(lines).rstrip() + "\n"

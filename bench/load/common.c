@@ -57,6 +57,9 @@ static int open_socket(const struct options *options, unsigned turn, int flags) 
     int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC | flags, 0);
     if (fd < 0) return -1;
     set(fd, IPPROTO_TCP, TCP_NODELAY, 1);
+    if (options->device)
+        must(setsockopt(fd, SOL_SOCKET, SO_BINDTODEVICE, options->device, (socklen_t)strlen(options->device)),
+             "SO_BINDTODEVICE");
     if (options->source_count) {
         struct sockaddr_in source = {.sin_family = AF_INET};
         source.sin_addr = options->sources[turn % (unsigned)options->source_count];

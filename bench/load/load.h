@@ -24,7 +24,7 @@ struct options {
     bool down;      /* bulk: from the target to the client */
     bool reset;     /* churn: end with RST, not FIN */
     int tag;        /* echo: answer each byte with this one; 0: with itself */
-    const char *device;
+    const char *device; /* what clients are bound to, or what is taken down */
 };
 
 double now(void); /* CLOCK_MONOTONIC, seconds: the same clock as Python's time.monotonic() */

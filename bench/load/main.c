@@ -24,7 +24,8 @@ static void usage(void) {
           "  wait       --seconds S: until a connection is served (exit code 0) or the time is over (1)\n"
           "other:\n"
           "  link-down  --device NAME: takes the device down, says when\n"
-          "--source IP,IP,...  local addresses of clients, taken in turn (more of them: more ports)\n",
+          "--source IP,IP,...  local addresses of clients, taken in turn (more of them: more ports)\n"
+          "--device NAME       the device that clients are bound to\n",
           stderr);
     exit(2);
 }
