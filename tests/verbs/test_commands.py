@@ -15,7 +15,8 @@ from tests.verbs.conftest import run
 
 VERBS = {
     "status": (), "explain": ("hello",), "enable": ("zone-a",), "disable": ("zone-a",), "drain-tunnel": ("zone-a",),
-    "failback": ("hello",), "drill": ("zone-a",),
+    "failback": ("hello",), "drill": ("zone-a",), "connect": ("zone-a",), "disconnect": ("zone-a",),
+    "logs": ("zone-a",), "activity": (),
 }  # fmt: skip
 
 NOT_FOR_ASKING = {
