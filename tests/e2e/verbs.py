@@ -7,7 +7,7 @@ import json
 import os
 import signal
 import sys
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 from subprocess import DEVNULL, PIPE
@@ -22,20 +22,25 @@ _REPOSITORY = Path(__file__).parents[2]
 _PATIENCE = 20.0  # seconds for a verb to end, on a machine that may be busy
 
 
-async def _start(lab: Lab, words: Sequence[str]) -> asyncio.subprocess.Process:
+async def _start(
+    lab: Lab, words: Sequence[str], environment: Mapping[str, str] | None = None
+) -> asyncio.subprocess.Process:
     return await asyncio.create_subprocess_exec(
         *mortal([sys.executable, "-m", "gateway", *words]),
         stdin=DEVNULL,
         stdout=PIPE,
         stderr=PIPE,
         cwd=_REPOSITORY,
-        env={**os.environ, "GATEWAY_SOCKET": str(control_socket(lab)), "COLUMNS": "100"},
+        env={**os.environ, "GATEWAY_SOCKET": str(control_socket(lab)), "COLUMNS": "100", **(environment or {})},
     )
 
 
-async def attempt_verb(lab: Lab, *words: str) -> Done:
-    """Run `gateway WORDS` against the gateway of the lab; how it ended. Raises TimeoutError."""
-    process = await _start(lab, words)
+async def attempt_verb(lab: Lab, *words: str, environment: Mapping[str, str] | None = None) -> Done:
+    """Run `gateway WORDS` against the gateway of the lab; how it ended. `environment` are further variables.
+
+    Raises TimeoutError.
+    """
+    process = await _start(lab, words, environment)
     try:
         async with asyncio.timeout(_PATIENCE):
             out, err = await process.communicate()
@@ -47,9 +52,9 @@ async def attempt_verb(lab: Lab, *words: str) -> Done:
     return Done(process.returncode, out.decode(), err.decode())
 
 
-async def verb(lab: Lab, *words: str) -> str:
+async def verb(lab: Lab, *words: str, environment: Mapping[str, str] | None = None) -> str:
     """`attempt_verb`, which must succeed; what it wrote to its standard output."""
-    done = await attempt_verb(lab, *words)
+    done = await attempt_verb(lab, *words, environment=environment)
     assert done.status == 0, f"gateway {' '.join(words)} ended with {done.status}\n{done.err}\n{done.out}"
     return done.out
 
