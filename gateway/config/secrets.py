@@ -15,6 +15,8 @@ from typing import Final
 from gateway.config.wording import shown
 from gateway.model import Secret
 
+_LONGEST: Final = 1 << 20  # bytes: far beyond any profile or bundle, and an end of /dev/zero
+
 HOW: Final = '{ env = "NAME" } or { file = "path" }'
 
 
@@ -92,8 +94,12 @@ def read(path: str, *, base: Path) -> str:
 def read_bytes(path: str, *, base: Path) -> bytes:
     """The content of a file that the configuration names. Raises ValueError that says why it cannot be had."""
     try:
-        return (base / path).read_bytes()
+        with (base / path).open("rb") as file:
+            content = file.read(_LONGEST + 1)
     except OSError as error:
         raise ValueError(f"cannot read the file {shown(path)}: {error.strerror}") from error
     except ValueError as error:  # a NUL in the path
         raise ValueError("the path of the file is not a path") from error
+    if len(content) > _LONGEST:
+        raise ValueError(f"the file {shown(path)} is larger than {_LONGEST >> 20} MiB: it is something else")
+    return content

@@ -99,3 +99,10 @@ def test_a_binary_file(tmp_path):
         secrets.read_bytes("other.p12", base=tmp_path)
     with pytest.raises(ValueError, match="the path of the file is not a path"):
         secrets.read_bytes("a\0b", base=tmp_path)
+
+
+def test_a_file_without_end(tmp_path):
+    (tmp_path / "large").write_bytes(bytes(1 << 20))
+    assert len(secrets.read_bytes("large", base=tmp_path)) == 1 << 20
+    with pytest.raises(ValueError, match='the file "/dev/zero" is larger than 1 MiB: it is something else'):
+        secrets.read_bytes("/dev/zero", base=tmp_path)
