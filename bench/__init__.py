@@ -9,4 +9,6 @@ a headline is to reach.
 The way through it: `plan` lists the samples in rotating order, `sampling` takes each one (`places` makes the
 network, `peers` the configuration, `children` the pinned processes, `measures` asks, `accounting` reads the CPU and
 memory from /proc), `results` keeps them, `summary` and `goals` judge them, `report` and `plots` show them.
+
+`bench.vpn` is another bench with the same load and the same results: the gateway's cost beside its VPN clients'.
 """

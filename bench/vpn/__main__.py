@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import signal
 from collections.abc import Sequence
-from dataclasses import asdict, replace
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated
@@ -36,7 +36,11 @@ def _run(kinds: Sequence[Kind], settings: Settings, cores: Cores, samples: Seque
     return Run(
         date=f"{datetime.now(tz=UTC):%Y-%m-%d}",
         machine=describe(),
-        settings={**{name: str(value) for name, value in asdict(settings).items()}, "pinned": str(cores)},
+        settings={
+            "rounds": str(1 + max((sample.round for sample in samples), default=-1)),
+            "seconds": str(settings.seconds),
+            "pinned": str(cores),
+        },
         peers=peers | {kind.name: PeerInfo(what=kind.what, version=kind.version()) for kind in kinds},
         samples=tuple(samples),
     )
@@ -65,12 +69,15 @@ def _measure(plan: Sequence[Sitting], kinds: Sequence[Kind], settings: Settings,
     return run
 
 
-def main(
+def main(  # noqa: PLR0917 - each is an option of the command line; typer knows no other way
     quick: Annotated[bool, typer.Option("--quick", help="One short round, for a first look.")] = False,  # noqa: FBT002
     only: Annotated[str | None, typer.Option(help="Loads, by name: bulk-up-1,churn-rst")] = None,
     kinds: Annotated[str | None, typer.Option(help="Kinds, by name: openvpn-gcm,wireguard")] = None,
     rounds: Annotated[int | None, typer.Option(min=1, help="Rounds.")] = None,
     seconds: Annotated[float | None, typer.Option(min=0.1, help="Seconds of steady load in a sample.")] = None,
+    minutes: Annotated[
+        float | None, typer.Option(min=0.1, help="A round that would end after so many minutes is not begun: 6.")
+    ] = None,
     output: Annotated[Path | None, typer.Option(help="Where results go.")] = None,
     again: Annotated[Path | None, typer.Option("--from", help="Measure nothing: write this result's report.")] = None,
     show: Annotated[bool, typer.Option("--list", help="Show kinds and loads, and end.")] = False,  # noqa: FBT002
@@ -91,7 +98,12 @@ def main(
     loads = chosen(only, {load.name: load for load in LOADS}, "load")
     asked = chosen(kinds, {kind.name: kind for kind in KINDS}, "kind")
     settings = QUICK if quick else Settings()
-    settings = replace(settings, rounds=rounds or settings.rounds, seconds=seconds or settings.seconds)
+    settings = replace(
+        settings,
+        rounds=rounds or settings.rounds,
+        seconds=seconds or settings.seconds,
+        minutes=minutes or settings.minutes,
+    )
     directory = output or (BUILD / "results" if any((quick, only, kinds)) else RESULTS)
 
     have_rights()

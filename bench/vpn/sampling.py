@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import subprocess
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import groupby
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -22,17 +24,25 @@ _FAILURES = (SampleError, LabError, subprocess.SubprocessError)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Settings:
-    """How often, and for how long. Five rounds or more for figures to be quoted without their spread."""
+    """How often, and for how many `seconds` of steady load. A round that would end after `minutes` is not begun."""
 
     rounds: int = 3
     seconds: float = 1.0
+    minutes: float = 6.0
 
 
 def take_all(plan: Sequence[Sitting], settings: Settings, program: Path, cores: Cores) -> Iterator[Sample]:
-    """The samples, as they are taken. Raises LabError if no lab can be had."""
+    """The samples, as they are taken: of whole rounds, as many as there is time for. Raises LabError without a lab."""
+    until = time.monotonic() + 60 * settings.minutes
     with TemporaryDirectory(prefix="bench-") as name, prepared(program, cores, Path(name)) as bench:
-        for sitting in plan:
-            yield from _take(bench, sitting, settings)
+        longest = 0.0
+        for _, sittings in groupby(plan, key=lambda sitting: sitting.round):
+            begun = time.monotonic()
+            if begun + longest > until:
+                return
+            for sitting in sittings:
+                yield from _take(bench, sitting, settings)
+            longest = max(longest, time.monotonic() - begun)
 
 
 def _take(bench: Bench, sitting: Sitting, settings: Settings) -> Iterator[Sample]:
