@@ -10,7 +10,7 @@
     uapi        what is said on that socket
     speech      the lines of its log
     vitals      whether the peer is alive: WireGuard has no connection that could end
-    resolving   the server's name, asked for without holding anything up
+    resolving   where the server is, of that what a route leads to
 
 WireGuard answers only those who know its keys: a wrong key, another's server and no server at all look the same.
 

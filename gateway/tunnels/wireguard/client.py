@@ -16,11 +16,12 @@ from gateway.config.wireguard_keys import public_key
 from gateway.errors import LinkError
 from gateway.model import Endpoint, Failure, FailureReason, LineLevel, Secret, TunnelSpec, WireguardSpec
 from gateway.tunnels.client import Attempt
+from gateway.tunnels.resolving import Resolver
 from gateway.tunnels.tools import IPInterface, Tools
 from gateway.tunnels.wireguard.connection import Connection
 from gateway.tunnels.wireguard.device import Address, Device, DeviceError, Peering
 from gateway.tunnels.wireguard.kernel import KernelDevice, lacks
-from gateway.tunnels.wireguard.resolving import Resolver
+from gateway.tunnels.wireguard.resolving import routed
 from gateway.tunnels.wireguard.speech import Said
 from gateway.tunnels.wireguard.userspace import WireguardGo
 
@@ -56,7 +57,7 @@ class WireguardClient:
         """See `client.Client`. An attempt takes 15 s at most, 5 of them for the server's name."""
         server = server or self._vpn.servers[0]
         try:
-            addresses = await self._resolver.routed(server)
+            addresses = await routed(self._resolver, server)
             device = await self._opened(attempt)
             await asyncio.sleep(self._parted_at + _APART - asyncio.get_running_loop().time())
             try:
@@ -110,7 +111,7 @@ class WireguardClient:
             device=device,
             peering=peering,
             own=tuple(each.ip for each in own),
-            whereabouts=lambda: self._resolver.routed(server),
+            whereabouts=lambda: routed(self._resolver, server),
             attempt=attempt,
         )
         try:

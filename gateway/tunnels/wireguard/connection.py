@@ -18,9 +18,9 @@ from typing import Final
 from gateway.model import FailureReason, IPAddress, LineLevel
 from gateway.observe.throttle import Throttle
 from gateway.tunnels.client import Attempt
+from gateway.tunnels.resolving import following
 from gateway.tunnels.wireguard import vitals
 from gateway.tunnels.wireguard.device import Address, Device, DeviceError, Peering
-from gateway.tunnels.wireguard.resolving import following
 from gateway.tunnels.wireguard.speech import Said
 from gateway.tunnels.wireguard.vitals import Vitals
 

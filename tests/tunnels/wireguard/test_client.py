@@ -16,6 +16,7 @@ from pathlib import Path
 import pytest
 
 from gateway.model import Endpoint, FailureReason, LineLevel
+from gateway.tunnels.wireguard import client as wireguard
 from gateway.tunnels.wireguard import connection, uapi, userspace
 from gateway.tunnels.wireguard.client import WireguardClient
 from tests.lab import client
@@ -256,14 +257,14 @@ async def test_a_network_that_takes_no_packets_is_unreachable_and_not_silent(emp
     """The route is there when it is looked for, and gone when the packet is sent."""
     monkeypatch.setattr(connection, "_FIRST_HANDSHAKE", 0.5)
     gateway = WireguardClient(entry(server.access), tools)
-    routed = gateway._resolver.routed
+    routed = wireguard.routed
 
-    async def and_gone(server):
-        found = await routed(server)
+    async def and_gone(resolver, server):
+        found = await routed(resolver, server)
         empty_lab.cloud.ip(f"route add unreachable {server.host}")
         return found
 
-    monkeypatch.setattr(gateway._resolver, "routed", and_gone)
+    monkeypatch.setattr(wireguard, "routed", and_gone)
     try:
         async with running(gateway) as run:
             failure = await run.ended()
