@@ -137,6 +137,8 @@ class Running:
         self._log = directory / "log"
         self._stderr = stderr
         self._wrap = wrap
+        ours = {name: value for name, value in os.environ.items() if not name.startswith("GATEWAY_")}
+        self._environment = {**ours, "STATE_DIRECTORY": str(directory)}
 
     def __enter__(self) -> Self:
         with self._log.open("wb") as log:
@@ -146,7 +148,7 @@ class Running:
                 stdout=log,
                 stderr=log if self._stderr is None else self._stderr,
                 cwd=REPOSITORY,
-                env={name: value for name, value in os.environ.items() if not name.startswith("GATEWAY_")},
+                env=self._environment,
             )
         return self
 

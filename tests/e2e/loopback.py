@@ -82,7 +82,8 @@ class LoopbackGateway:
             self._ports = stack.enter_context(ReservedPorts("admin", *self._forwards))
             self._config.write_text(self._configuration())
             argv = mortal([sys.executable, "-m", "gateway", "--config", str(self._config)])
-            environment = {**os.environ, "PYTHONPATH": str(_REPOSITORY)}
+            state = {"STATE_DIRECTORY": str(self._config.parent)}
+            environment = {**os.environ, "PYTHONPATH": str(_REPOSITORY), **state}
             self._process = stack.enter_context(server(argv, self.log, ready=self._is_ready, environment=environment))
             self._stack = stack.pop_all()
         return self
