@@ -34,6 +34,7 @@ from gateway.model import (
 from gateway.observe.events import Event
 from gateway.policy import backoff
 from gateway.policy.backoff import Backoff
+from gateway.tunnels.addresses import refusal
 from gateway.tunnels.client import Client
 from gateway.tunnels.driver import Reports
 from gateway.tunnels.scrub import Scrubber
@@ -210,9 +211,9 @@ class ManagedDriver:
             try:
                 await asyncio.wait({client, up, asked}, return_when=asyncio.FIRST_COMPLETED)
                 if attempt.up.is_set() and not client.done() and not self._asked.is_set():
-                    refusal = await self._open_roads(attempt.addresses)
-                    if refusal is not None:
-                        return refusal
+                    failure = await self._open_roads(attempt.addresses)
+                    if failure is not None:
+                        return failure
                     if not client.done() and not self._asked.is_set():
                         self._connected(attempt.addresses)
                     await asyncio.wait({client, asked}, return_when=asyncio.FIRST_COMPLETED)
@@ -233,6 +234,9 @@ class ManagedDriver:
 
     async def _open_roads(self, addresses: tuple[IPAddress, ...]) -> Failure | None:
         """Routes come first: what keeps it from being connected without them."""
+        why = refusal(addresses)
+        if why is not None:
+            return Failure(reason=FailureReason.OTHER, detail=why)
         try:
             await self._roads.open(self.tunnel, self.interface, addresses)
         except LinkError as error:

@@ -76,6 +76,14 @@ def new_link(name: str, kind: str, *, if_id: int | None, parent: int | None) -> 
 # ---------------------------------------------------------------- in the thread
 
 
+def addresses_of_devices(ipr: IPRoute) -> list[tuple[IPAddress, str]]:
+    """All addresses, each with the name of the device that has it."""
+    names = {message["index"]: message.get("IFLA_IFNAME") for message in ipr.get_links()}
+    return [
+        (ip_address(_own(message)), names[message["index"]]) for message in ipr.get_addr() if message["index"] in names
+    ]
+
+
 def _find(ipr: IPRoute, name: str) -> Link | None:
     try:
         (message,) = ipr.link("get", ifname=name)

@@ -19,6 +19,7 @@ from gateway.model import (
     Endpoint,
     Failure,
     FailureReason,
+    IPAddress,
     LineLevel,
     OpenVpnSpec,
     Secret,
@@ -43,6 +44,7 @@ class Deed:
     after: float = 0.1
     stays: float | None = None  # seconds up; None: it does not come up
     detail: str = "it said so"
+    address: IPAddress = VIP
 
 
 FOREVER = Deed(stays=1e9)
@@ -68,7 +70,7 @@ class Client:
             await asyncio.sleep(deed.after)
             if deed.stays is not None:
                 attempt.said(LineLevel.INFO, "openvpn", "up with hunter2-hunter2")
-                attempt.connected((VIP,))
+                attempt.connected((deed.address,))
                 attempt.counted(10, 20)
                 await asyncio.sleep(deed.stays)
             return Failure(reason=deed.reason, detail=deed.detail)
@@ -301,6 +303,19 @@ def test_without_routes_it_is_not_connected():
             )
             assert all(each.state is not S.CONNECTED for each in stage.statuses)
             stage.roads.refuses = None
+            await stage.stands(S.CONNECTED)
+
+    virtually(scenario())
+
+
+def test_an_address_that_no_tunnel_can_have_is_a_failure():
+    async def scenario():
+        stage = Stage(Client([Deed(stays=1e9, address=ip_address("127.0.0.1"))]))
+        async with stage.living():
+            failure = (await stage.until(lambda s: s.failure is not None)).failure
+            assert failure is not None
+            assert failure.detail == "the server gives the address 127.0.0.1, which no tunnel can have"
+            assert ("open", "zone-a", "zone-a", (ip_address("127.0.0.1"),)) not in stage.roads.said
             await stage.stands(S.CONNECTED)
 
     virtually(scenario())

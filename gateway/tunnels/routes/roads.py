@@ -20,6 +20,8 @@ import structlog
 from gateway.errors import LinkError
 from gateway.model import IPAddress, IPNetwork, LinkFacts, RoutesMode, TunnelSpec
 from gateway.observe.events import Event
+from gateway.tunnels.addresses import taken
+from gateway.tunnels.links import addresses_of_devices
 from gateway.tunnels.netlink import Netlink
 from gateway.tunnels.routes.kernel import RouteSocket
 from gateway.tunnels.routes.plan import Entry, Opened, as_far_as_it_goes, plan, shared, steps
@@ -138,6 +140,7 @@ class KernelRoads:
         road = replace(before, is_open=True, interface=interface, addresses=addresses)
         if road == before and tunnel in self._laid:
             return
+        await self._refuse_own(addresses)
         self._roads[tunnel] = road
         self._warn_of_equals()
         if not (await self._lay(road)).has_device:
@@ -196,6 +199,14 @@ class KernelRoads:
         self._slot, self._roads = slot, roads
         self.aim(self._destinations)  # it may have changed meanwhile
         self._warn_of_equals()
+
+    async def _refuse_own(self, addresses: tuple[IPAddress, ...]) -> None:
+        """Raise LinkError for an address of a device that is no tunnel's: all that comes from there would be routed."""
+        tunnels = {spec.interface for spec in self._specs.values()}
+        held = await self._netlink.ask("read the addresses of devices", addresses_of_devices)
+        why = taken(addresses, ((address, device) for address, device in held if device not in tunnels))
+        if why is not None:
+            raise LinkError(why, errno.EADDRINUSE)
 
     async def _look_after(self, name: str) -> None:
         """Have it as it should be now. What is refused is tried again, and said once if it is then refused again.

@@ -172,6 +172,22 @@ async def _until(condition: Callable[[], bool]) -> None:
     await eventually(there, within=5.0, what="the route is as wanted")
 
 
+def test_an_address_of_the_machine_is_no_tunnels():
+    """With a rule for all that comes from there, a VPN server could cut the machine off."""
+
+    async def scenario():
+        device("zone-a", "10.10.1.2/24")
+        device("eth9", "203.0.113.4/24")
+        ip("addr add 203.0.113.4/32 dev zone-a", "route add default via 203.0.113.1 dev eth9")
+        async with kernel_roads(spec("zone-a")) as roads:
+            with pytest.raises(LinkError, match="it is this machine's own, on eth9"):
+                await roads.open("zone-a", "zone-a", (A, ip_address("203.0.113.4")))
+            assert "dev eth9" in way("198.51.100.9 from 203.0.113.4")
+            await roads.open("zone-a", "zone-a", (A,))
+
+    in_namespace(scenario)
+
+
 def test_routes_come_back_with_the_device():
     async def scenario():
         device("zone-a", "10.10.1.2/24")
@@ -320,14 +336,14 @@ def test_what_stays_refused_is_said_once_and_tried_again(monkeypatch):
 def test_nothing_leaves_when_the_device_has_gone():
     async def scenario():
         device("main0", "172.16.0.2/24")
-        device("zone-a")
-        ip("route add default via 172.16.0.1 dev main0", "addr add 10.10.1.2/32 dev lo")
+        device("zone-a", "10.10.1.2/32")
+        ip("route add default via 172.16.0.1 dev main0")
         assert "dev main0" in way("192.168.100.30 from 10.10.1.2"), "it would leave"
         async with kernel_roads(spec("zone-a")) as roads:
             roads.aim({"zone-a": frozenset({HOST})})
             await roads.open("zone-a", "zone-a", (A,))
             assert "dev zone-a" in way("192.168.100.30 from 10.10.1.2")
-            ip("link del zone-a")
+            ip("link del zone-a", "addr add 10.10.1.2/32 dev lo")
             await roads.close("zone-a")
             assert _NOWHERE in way("192.168.100.30 from 10.10.1.2")
 
