@@ -9,14 +9,19 @@ from pathlib import Path
 from time import time
 from typing import Final
 
+import structlog
+
 from gateway.admin.book.activity import GATEWAY, Activity
 from gateway.admin.book.book import Book
 from gateway.admin.book.store import Retention
 from gateway.admin.book.telling import of_admin, of_drill, of_failback, of_failover
 from gateway.admin.places import default_book
 from gateway.model import AdminSpec, Failover, Return
+from gateway.observe.events import Event
 from gateway.policy.evidence import Drilled, Evidence, Intent, ReturnNow
 from gateway.policy.reconcile import Decision
+
+log = structlog.get_logger()
 
 _DAY: Final = 86_400.0  # seconds
 
@@ -24,6 +29,8 @@ _DAY: Final = 86_400.0  # seconds
 def book_of(admin: AdminSpec) -> Book:
     """The book where the configuration wants it. An empty place is none, on purpose."""
     place = default_book(uid=os.geteuid(), env=os.environ) if admin.book is None else admin.book
+    if place is None:
+        log.warning(Event.BOOK_IN_MEMORY, path=None, reason="there is no place for it: see [admin] book")
     return Book(
         Path(place) if place else None,
         retention=Retention(seconds=admin.book_days * _DAY, per_tunnel=admin.book_lines),

@@ -4,6 +4,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from structlog.testing import capture_logs
 
 from gateway.admin.book.activity import Activity, ActivityKind
 from gateway.admin.places import default_book
@@ -46,8 +47,19 @@ def test_a_failback_is_by_whom_it_is_asked():
 
 async def test_the_book_is_where_it_is_wanted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     assert book_of(AdminSpec(book=str(tmp_path)))._shelf._path == tmp_path / "book.sqlite3"
-    assert book_of(AdminSpec(book=""))._shelf._path is None
+    with capture_logs() as logs:
+        assert book_of(AdminSpec(book=""))._shelf._path is None
+    assert logs == [], "on purpose"
     monkeypatch.setattr("os.geteuid", lambda: 1000)
     monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path))
     place = default_book(uid=1000, env={"XDG_STATE_HOME": str(tmp_path)})
     assert book_of(AdminSpec())._shelf._path == Path(str(place)) / "book.sqlite3"
+
+
+async def test_a_user_without_a_home_is_told_that_there_is_no_place(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr("os.geteuid", lambda: 1000)
+    for name in ("STATE_DIRECTORY", "XDG_STATE_HOME", "HOME"):
+        monkeypatch.delenv(name, raising=False)
+    with capture_logs() as logs:
+        assert book_of(AdminSpec())._shelf._path is None
+    assert [(it["event"], it["path"]) for it in logs] == [("book.in_memory", None)]

@@ -39,7 +39,7 @@ _T = TypeVar("_T")
 class Shelf:
     """One book, for one thread at a time. It is opened when it is first used.
 
-    Its directory is private when it is made; `directory=None`: there is no place for one.
+    Its directory is private when it is made; `directory=None`: it is in memory, as is wanted.
     """
 
     def __init__(
@@ -110,15 +110,14 @@ class Shelf:
 
     def _open(self, *, damage: Exception | None) -> Store:
         """The book of the file, or one in memory; with `damage` the file has it, and goes aside first."""
-        path, reason = self._path, "there is no place for it: see [admin] book"
+        path = self._path
         if path is not None:
             try:
                 if damage is not None:
                     self._set_aside(path, damage)
                 return self._open_file(path)
             except (OSError, sqlite3.Error, StrangerError) as exc:
-                reason = _reason(exc)
-        log.warning(Event.BOOK_IN_MEMORY, path=None if path is None else str(path), reason=reason)
+                log.warning(Event.BOOK_IN_MEMORY, path=str(path), reason=_reason(exc))
         self._path = None
         return Store.open(None, self._retention, now_unix=self._now_unix())
 

@@ -46,19 +46,12 @@ def test_it_survives_its_gateway(tmp_path, logged):
     assert logged == []
 
 
-def test_without_a_place_it_is_in_memory_and_says_so_once(logged):
+def test_without_a_place_it_is_in_memory_on_purpose(logged):
     with opened(None) as shelf:
         shelf.add([line("hello")])
         shelf.prune()
         assert texts(shelf.lines(EVERYTHING)) == ["hello"]
-    assert logged == [
-        {
-            "event": "book.in_memory",
-            "log_level": "warning",
-            "path": None,
-            "reason": "there is no place for it: see [admin] book",
-        }
-    ]
+    assert logged == []
 
 
 def test_a_place_that_cannot_be_had(tmp_path, logged):
