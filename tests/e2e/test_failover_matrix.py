@@ -16,6 +16,7 @@ from tests.e2e.failover import at, forward, page, sealed_gateway, zone
 from tests.e2e.matrix.cases import CASES, Sort
 from tests.e2e.matrix.play import play
 from tests.e2e.matrix.results import complaints, save
+from tests.e2e.matrix.stage import pair
 from tests.lab.topology import Site
 
 pytestmark = pytest.mark.lab
@@ -25,13 +26,19 @@ _SOAK = "healthy"
 _SITES = (Site.A, Site.B)
 
 
+async def _played(lab, directory, case, *, lasts=None):
+    async with pair(lab, directory, case) as stage:
+        seen = await play(stage, case, lasts=lasts)
+    return seen[zone(Site.B)]
+
+
 @pytest.mark.parametrize(
     ("name", "lasts"),
     [("client-killed", 0.5), ("blackhole", 0.5), ("target-dead", 0.5), ("loss", 3.0)],
 )
 async def test_in_short(lab, tmp_path, name, lasts):
     case = CASES[name]
-    seen = await play(lab, tmp_path, case, lasts=lasts)
+    seen = await _played(lab, tmp_path, case, lasts=lasts)
     print(seen)  # noqa: T201 - the figures; pytest shows them with -rP
     assert complaints(case, seen) == []
 
@@ -59,7 +66,7 @@ async def test_silence_is_noticed_where_nobody_talks(lab, tmp_path, site):
 @pytest.mark.parametrize("name", [name for name in CASES if name != _SOAK])
 async def test_all(lab, tmp_path, name, number):
     case = CASES[name]
-    seen = await play(lab, tmp_path, case)
+    seen = await _played(lab, tmp_path, case)
     save(case, number, seen)
     assert complaints(case, seen) == []
 
@@ -68,6 +75,6 @@ async def test_all(lab, tmp_path, name, number):
 @pytest.mark.timeout(1800)
 async def test_nothing_happens_under_healthy_full_load(lab, tmp_path):
     case = CASES[_SOAK]
-    seen = await play(lab, tmp_path, case, lasts=float(os.environ.get("GATEWAY_SOAK_SECONDS", case.lasts)))
+    seen = await _played(lab, tmp_path, case, lasts=float(os.environ.get("GATEWAY_SOAK_SECONDS", case.lasts)))
     save(case, 1, seen)
     assert complaints(case, seen) == []

@@ -1,7 +1,7 @@
 """The faults of the matrix, and what the gateway owes to each of them.
 
-The active tunnel is the one to site A, the standby the one to site B. Settings are the defaults; two targets of one
-company are behind both: pages and an echo.
+Each is done to the active tunnel; the stage says which that is, and what stands by. Two targets of one company are
+behind all of them: pages and an echo.
 """
 
 from __future__ import annotations
@@ -10,10 +10,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from enum import Enum
 
+from tests.e2e.matrix.victim import Victim
 from tests.lab.corp import HTTP_PORT
 from tests.lab.faults import Direction, Fault
-from tests.lab.lab import Lab
-from tests.lab.topology import Site
 
 
 class Sort(Enum):
@@ -57,63 +56,64 @@ class Case:
     name: str
     title: str
     sort: Sort
-    fault: Callable[[Lab], Fault] | None  # None: the tunnel is well, and that has to stay so
+    fault: Callable[[Victim], Fault] | None  # None: the tunnel is well, and that has to stay so
     lasts: float = 10.0
     load: Load = Load.NONE
     busy: float = 0.0
 
 
-def _visible(name: str, title: str, fault: Callable[[Lab], Fault]) -> Case:
+def _visible(name: str, title: str, fault: Callable[[Victim], Fault]) -> Case:
     return Case(name=name, title=title, sort=Sort.VISIBLE, fault=fault)
 
 
-def _silent(name: str, title: str, fault: Callable[[Lab], Fault]) -> Case:
+def _silent(name: str, title: str, fault: Callable[[Victim], Fault]) -> Case:
     return Case(name=name, title=title, sort=Sort.SILENT, fault=fault)
 
 
-_A = Site.A
 _LONG = 60.0  # seconds
 _SOAK = 600.0
 
 CASES = {
     case.name: case
     for case in (
-        _visible("client-killed", "VPN client killed -9", lambda lab: lab.faults.tun_carrier(_A)),
-        _visible("tunnel-down", "tunnel's device switched off", lambda lab: lab.faults.tun_down(_A)),
-        _visible("tunnel-deleted", "tunnel's device deleted", lambda lab: lab.faults.tun_deleted(_A)),
-        _visible("address-removed", "tunnel's address removed", lambda lab: lab.faults.address_removed(_A)),
-        _silent("carrier", "carrier of the physical link lost", lambda lab: lab.faults.carrier(_A)),
-        _silent("local-down", "physical link down near by", lambda lab: lab.faults.local_down(_A)),
-        _silent("remote-down", "physical link down far away", lambda lab: lab.faults.remote_down(_A)),
-        _silent("blackhole", "black hole, both ways", lambda lab: lab.faults.blackhole(_A)),
+        _visible("client-killed", "VPN client killed -9", lambda it: it.client_killed()),
+        _visible("tunnel-down", "tunnel's device switched off", lambda it: it.device_down()),
+        _visible("tunnel-deleted", "tunnel's device deleted", lambda it: it.device_deleted()),
+        _visible("address-removed", "tunnel's address removed", lambda it: it.address_removed()),
+        _silent("carrier", "carrier of the physical link lost", lambda it: it.faults.carrier(it.site)),
+        _silent("local-down", "physical link down near by", lambda it: it.faults.local_down(it.site)),
+        _silent("remote-down", "physical link down far away", lambda it: it.faults.remote_down(it.site)),
+        _silent("blackhole", "black hole, both ways", lambda it: it.faults.blackhole(it.site)),
         _silent(
-            "blackhole-out", "black hole towards the site", lambda lab: lab.faults.blackhole(_A, Direction.TO_SITE)
+            "blackhole-out", "black hole towards the site", lambda it: it.faults.blackhole(it.site, Direction.TO_SITE)
         ),
-        _silent("blackhole-in", "black hole from the site", lambda lab: lab.faults.blackhole(_A, Direction.FROM_SITE)),
-        _silent("server-killed", "VPN server killed -9", lambda lab: lab.faults.kill9(lab.vpn(_A).server)),
-        _silent("server-frozen", "VPN server frozen", lambda lab: lab.faults.freeze(lab.vpn(_A).server)),
-        _silent("server-stopped", "VPN server stopped in order", lambda lab: lab.faults.stop(lab.vpn(_A).server)),
-        _silent("client-frozen", "VPN client frozen", lambda lab: lab.faults.freeze(lab.vpn(_A).client)),
-        _silent("corp-dead", "all targets silent behind the tunnel", lambda lab: lab.faults.corp_dead(_A)),
-        _silent("reject", "ICMP reject behind the tunnel", lambda lab: lab.faults.reject(_A)),
+        _silent(
+            "blackhole-in", "black hole from the site", lambda it: it.faults.blackhole(it.site, Direction.FROM_SITE)
+        ),
+        _silent("server-killed", "VPN server killed -9", lambda it: it.faults.kill9(it.server)),
+        _silent("server-frozen", "VPN server frozen", lambda it: it.faults.freeze(it.server)),
+        _silent("server-stopped", "VPN server stopped in order", lambda it: it.faults.stop(it.server)),
+        _silent("client-frozen", "VPN client frozen", lambda it: it.client_frozen()),
+        _silent("corp-dead", "all targets silent behind the tunnel", lambda it: it.faults.corp_dead(it.site)),
+        _silent("reject", "ICMP reject behind the tunnel", lambda it: it.faults.reject(it.site)),
         Case(
             name="target-dead",
             title="one target dead behind the tunnel",
             sort=Sort.TARGET,
-            fault=lambda lab: lab.faults.target_dead(_A, HTTP_PORT),
+            fault=lambda it: it.faults.target_dead(it.site, HTTP_PORT),
         ),
         Case(
             name="loss",
             title="30 % loss each way",
             sort=Sort.HARMLESS,
-            fault=lambda lab: lab.faults.loss(_A, 30),
+            fault=lambda it: it.faults.loss(it.site, 30),
             lasts=_LONG,
         ),
         Case(
             name="mtu",
             title="path-MTU black hole",
             sort=Sort.HARMLESS,
-            fault=lambda lab: lab.faults.mtu(_A, 1300),
+            fault=lambda it: it.faults.mtu(it.site, 1300),
             lasts=_LONG,
             load=Load.BULK,
         ),
@@ -121,7 +121,7 @@ CASES = {
             name="saturated",
             title="2 Mbit/s, saturated both ways",
             sort=Sort.HARMLESS,
-            fault=lambda lab: lab.faults.rate(_A, "2mbit"),
+            fault=lambda it: it.faults.rate(it.site, "2mbit"),
             lasts=_LONG,
             load=Load.BULK,
             busy=2.0,  # more than one way alone can be
