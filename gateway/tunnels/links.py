@@ -24,6 +24,9 @@ _WITHOUT_RENAME: Final = errno.EBUSY
 
 _IFA_F_NODAD: Final = 0x02
 
+_MARK: Final = "tunnel-gateway"
+"""The alias of devices that a gateway has made: what else bears a tunnel's name is not to be touched."""
+
 
 class KernelLinks:
     """The kernel's devices, as this process sees them. Does not own `netlink`."""
@@ -41,12 +44,15 @@ class KernelLinks:
 
     async def make_tun(self, name: str) -> None:
         """See `tools.Links`."""
+        what = f"make the tun device {name}"
+        await self._netlink.ask(what, lambda ipr: _spare(ipr, name))
         await asyncio.to_thread(make_tun, name)
+        await self._netlink.ask(what, lambda ipr: _mark(ipr, name))
 
     async def make(self, name: str, kind: str, *, if_id: int | None = None, parent: int | None = None) -> None:
         """See `tools.Links`."""
         request = new_link(name, kind, if_id=if_id, parent=parent)
-        await self._netlink.ask(f"make the {kind} device {name}", lambda ipr: ipr.link("add", **request))
+        await self._netlink.ask(f"make the {kind} device {name}", lambda ipr: _make(ipr, request))
 
     async def remove(self, name: str) -> None:
         """See `tools.Links`."""
@@ -61,6 +67,16 @@ class KernelLinks:
     ) -> None:
         """See `tools.Links`."""
         await self._netlink.ask(f"configure the device {name}", lambda ipr: _configure(ipr, name, addresses, mtu))
+
+
+def foreign(link: Link) -> LinkError:
+    """For a device that bears a tunnel's name, and is not ours."""
+    kind = link.kind or "physical"
+    return LinkError(
+        f"a device called {link.name} exists and is a {kind} device that the gateway has not made: delete it, or give "
+        "the tunnel another interface",
+        errno.EEXIST,
+    )
 
 
 def new_link(name: str, kind: str, *, if_id: int | None, parent: int | None) -> dict[str, object]:
@@ -116,7 +132,26 @@ def _link(ipr: IPRoute, message: Any) -> Link:
         mtu=message.get("IFLA_MTU") or 0,
         up=bool(message["flags"] & IFF_UP),
         addresses=tuple(_addresses(ipr, message["index"])),
+        ours=message.get("IFLA_IFALIAS") == _MARK,
     )
+
+
+def _spare(ipr: IPRoute, name: str) -> None:
+    """Raise LinkError for a device that is there and not ours."""
+    found = _find(ipr, name)
+    if found is not None and not found.ours:
+        raise foreign(found)
+
+
+def _make(ipr: IPRoute, request: dict[str, object]) -> None:
+    name = str(request["ifname"])
+    _spare(ipr, name)
+    ipr.link("add", **request)
+    _mark(ipr, name)
+
+
+def _mark(ipr: IPRoute, name: str) -> None:
+    ipr.link("set", index=_index(ipr, name), ifalias=_MARK)
 
 
 def _addresses(ipr: IPRoute, index: int) -> Iterator[IPInterface]:
@@ -156,6 +191,8 @@ def _rename(ipr: IPRoute, index: int, name: str) -> None:
     try:
         ipr.link("set", index=index, ifname=name)
     except NetlinkError as error:
+        if error.code == errno.EEXIST and (found := _find(ipr, name)) is not None:
+            raise foreign(found) from error
         if error.code != _WITHOUT_RENAME:
             raise
         kept = [each for each in _addresses(ipr, index) if each.version == 6]  # noqa: PLR2004 - as above

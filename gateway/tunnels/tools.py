@@ -15,7 +15,10 @@ IPInterface = IPv4Interface | IPv6Interface
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Link:
-    """A device of the kernel. `kind` is rtnetlink's ("tun", "wireguard", "xfrm", "veth"), empty for none."""
+    """A device of the kernel. `kind` is rtnetlink's ("tun", "wireguard", "xfrm", "veth"), empty for none.
+
+    `ours`: a gateway has made it, this one or one that was killed.
+    """
 
     index: int
     name: str
@@ -23,6 +26,7 @@ class Link:
     mtu: int
     up: bool
     addresses: tuple[IPInterface, ...] = ()
+    ours: bool = False
 
 
 class Links(Protocol):
@@ -38,7 +42,7 @@ class Links(Protocol):
         """The device that has this address; None when there is none."""
 
     async def make_tun(self, name: str) -> None:
-        """A persistent tun device that a client may open by name; one that is there already is kept."""
+        """A persistent tun device that a client may open by name; one that is there already is kept, if it is ours."""
 
     async def make(self, name: str, kind: str, *, if_id: int | None = None, parent: int | None = None) -> None:
         """A device of `kind` "wireguard" or "xfrm". Raises LinkError with ENOTSUP or EOPNOTSUPP without that kind."""

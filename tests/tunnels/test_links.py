@@ -53,6 +53,29 @@ def test_a_tun_is_made_once_and_outlives_who_made_it():
     in_namespace(scenario)
 
 
+def test_a_device_that_somebody_else_has_made_is_not_touched():
+    async def scenario():
+        async with kernel_links() as links:
+            ip("tuntap add vpn-a mode tun", "addr add 10.77.0.1/24 dev vpn-a")
+            theirs = await links.find("vpn-a")
+            assert theirs is not None
+            assert not theirs.ours
+            await links.make_tun("ipsec0")
+            ours = await links.find("ipsec0")
+            assert ours is not None
+            assert ours.ours
+            for making in (
+                links.make_tun("vpn-a"),
+                links.make("vpn-a", "xfrm", if_id=7),
+                links.rename(ours.index, "vpn-a"),
+            ):
+                with pytest.raises(LinkError, match="vpn-a exists and is a tun device that the gateway has not made"):
+                    await making
+            assert await links.find("vpn-a") == theirs
+
+    in_namespace(scenario)
+
+
 def test_a_device_has_exactly_the_addresses_it_is_given():
     async def scenario():
         async with kernel_links() as links:
@@ -172,7 +195,7 @@ def test_what_is_refused_is_said_in_words():
     async def scenario():
         async with kernel_links() as links:
             ip("link add name dummy0 type veth peer name dummy1")
-            with pytest.raises(LinkError, match="cannot make the tun device dummy0: there is a device of that name"):
+            with pytest.raises(LinkError, match="dummy0 exists and is a veth device that the gateway has not made"):
                 await links.make_tun("dummy0")
             with pytest.raises(LinkError, match="cannot configure the device nonesuch: No such device"):
                 await links.configure("nonesuch", mtu=1400)

@@ -89,6 +89,6 @@ class IpsecClient:
     async def _make_xfrm(self) -> None:
         links = self._tools.links
         left_over = await links.find(self.interface)
-        if left_over is not None and left_over.kind == "xfrm":  # of a gateway that was killed
+        if left_over is not None and left_over.ours:  # of a gateway that was killed
             await links.remove(self.interface)
         await links.make(self.interface, "xfrm", if_id=if_id(self._spec.name))
