@@ -3,6 +3,9 @@
 configuration   what the process is told, on its standard input · pure
 speech          the lines that it prints · pure
 management      its management interface, as lines · pure
-reasons         why a connection failed, from what it said · pure
-client          the process, and the conversation with it
+rules           what its telling lines mean to an operator: a table · pure
+reasons         why a connection failed, from all that it said · pure
+meeting         the socket on which it comes to take orders
+conversation    what it is told there, and when it is over
+client          the process, its device, and the addresses of its server
 """

@@ -9,26 +9,23 @@ from __future__ import annotations
 import asyncio
 import errno
 import signal
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, suppress
-from pathlib import Path
-from typing import Final, assert_never
+from contextlib import suppress
+from ipaddress import ip_interface
+from typing import Final
 
 from gateway.errors import LinkError, ProgramMissingError
-from gateway.model import Endpoint, Failure, FailureReason, IPAddress, LineLevel, OpenVpnSpec, TunnelSpec
+from gateway.model import Endpoint, Failure, FailureReason, IPAddress, OpenVpnSpec, TunnelSpec
 from gateway.tunnels.children import Child, child
 from gateway.tunnels.client import Attempt
-from gateway.tunnels.openvpn import management
-from gateway.tunnels.openvpn.configuration import configuration
-from gateway.tunnels.openvpn.management import Asked, Counts, Held, Message, Refused, Standing
-from gateway.tunnels.openvpn.reasons import Diagnosis
-from gateway.tunnels.openvpn.speech import said
+from gateway.tunnels.openvpn.configuration import PATIENCE, configuration, mtu
+from gateway.tunnels.openvpn.conversation import Conversation
+from gateway.tunnels.openvpn.meeting import meeting
+from gateway.tunnels.resolving import Resolver, UnresolvedError, following
 from gateway.tunnels.tools import Tools
 
-_COMPONENT: Final = "openvpn"
-_MEETING: Final = 5.0  # seconds for the process to come to our socket
 _FAREWELL: Final = 2.5  # seconds to take leave of the server: one for its notice, and some
 _MISSING: Final = frozenset({errno.EPERM, errno.EACCES, errno.ENOENT, errno.ENXIO, errno.ENODEV})
+"""A capability, or /dev/net/tun."""
 
 
 class OpenVpnClient:
@@ -41,6 +38,8 @@ class OpenVpnClient:
         self._vpn = spec.vpn
         self._links = tools.links
         self._socket = tools.runtime / f"{spec.name}.openvpn"
+        self._resolver = Resolver()
+        self._in_vain: dict[Endpoint, IPAddress] = {}  # where a server did not let us in the last time
         self._made = False
 
     @property
@@ -49,16 +48,26 @@ class OpenVpnClient:
         return self._spec.interface
 
     async def run(self, server: Endpoint | None, attempt: Attempt) -> Failure:
-        """See `client.Client`. An attempt takes 15 s at most."""
+        """See `client.Client`. An attempt takes 25 s at most, 5 of them for the server's name.
+
+        Of a name with several addresses the next one is tried each time that one was tried in vain.
+        """
         try:
+            address = None if server is None else await self._address(server)
             await self._links.make_tun(self.interface)
             self._made = True
-            return await self._connection(server, attempt)
+            conversation = Conversation(self._vpn, attempt, self._settle)
+            failure = await self._connection(server, address, conversation)
+        except UnresolvedError as error:
+            return Failure(reason=FailureReason.UNREACHABLE, detail=str(error), server=server)
         except LinkError as error:
             reason = FailureReason.NOT_PERMITTED if error.number in _MISSING else FailureReason.OTHER
             return Failure(reason=reason, detail=str(error), server=server)
         except ProgramMissingError as error:
             return Failure(reason=FailureReason.PROGRAM_MISSING, detail=str(error), server=server)
+        if server is not None and address is not None and not conversation.up.is_set():
+            self._in_vain[server] = address
+        return failure
 
     async def close(self) -> None:
         """Remove the device, if it was made here."""
@@ -67,168 +76,81 @@ class OpenVpnClient:
             with suppress(LinkError):  # whoever took it away, or the right to
                 await self._links.remove(self.interface)
 
-    async def _connection(self, server: Endpoint | None, attempt: Attempt) -> Failure:
-        diagnosis = Diagnosis(self._vpn)
+    async def _address(self, server: Endpoint) -> IPAddress:
+        """Where the server is, as far as we know. Raises UnresolvedError."""
+        addresses = await self._resolver.addresses(server.host)
+        before = self._in_vain.pop(server, None)
+        return addresses[0] if before is None else following(before, addresses)
 
-        def on_line(line: str) -> None:
-            heard = said(line)
-            diagnosis.hear(heard.text)
-            attempt.said(heard.level, _COMPONENT, heard.text)
+    async def _settle(self, addresses: tuple[IPAddress, ...], pushed_mtu: int | None) -> None:
+        """Have the device up with these addresses, and those only. Raises LinkError.
 
-        text = configuration(self._vpn, interface=self.interface, server=server, management=self._socket)
+        Each is a network of its own: with that of the server the kernel would add a route for everybody's traffic.
+        """
+        own = [ip_interface(each) for each in addresses]
+        await self._links.configure(self.interface, addresses=own, mtu=mtu(self._vpn, pushed_mtu))
+
+    async def _leave(self) -> None:
+        """Have no address any more, as OpenVPN would leave its device."""
+        with suppress(LinkError):  # the device has gone
+            await self._links.configure(self.interface, addresses=())
+
+    async def _connection(
+        self, server: Endpoint | None, address: IPAddress | None, conversation: Conversation
+    ) -> Failure:
+        """From the start of a process to its end. Raises LinkError, ProgramMissingError."""
+        remote = None if server is None or address is None else Endpoint(str(address), server.port)
+        text = configuration(self._vpn, interface=self.interface, server=remote, management=self._socket)
         argv = ["openvpn", "--config", "stdin"]
-        async with (
-            _meeting(self._socket) as guest,
-            child(argv, on_line=on_line, feed=text, grace=_FAREWELL) as process,
-            asyncio.TaskGroup() as group,
-        ):
-            talk = _Talk(self, diagnosis, attempt)
-            conversation = group.create_task(talk.hold(guest), name=f"{self._spec.name} management")
-            await process.wait()
-            conversation.cancel()
-        return _failure(process, diagnosis, talk.was_up, server)
-
-    # ---------------------------------------------------------------- what the process asks and says
-
-    def answer(self) -> tuple[str, ...] | None:
-        """Account and password; None where there are none."""
-        if self._vpn.username is None or self._vpn.password is None:
-            return None
-        return management.login(self._vpn.username, self._vpn.password.reveal())
-
-    async def settle(self, addresses: tuple[IPAddress, ...]) -> None:
-        """Take away the addresses that an earlier connection has left on the device. Raises LinkError."""
-        link = await self._links.find(self.interface)
-        if link is not None:
-            own = [each for each in link.addresses if each.ip in addresses]
-            if len(own) != len(link.addresses):
-                await self._links.configure(self.interface, addresses=own)
-
-
-class _Talk:
-    """One conversation over the management interface."""
-
-    def __init__(self, client: OpenVpnClient, diagnosis: Diagnosis, attempt: Attempt) -> None:
-        self._client = client
-        self._diagnosis = diagnosis
-        self._attempt = attempt
-        self._begun = False
-        self.was_up = False
-
-    async def hold(self, guest: asyncio.Queue[_Guest]) -> None:
-        """Wait for the process, and talk with it until it goes."""
         try:
-            async with asyncio.timeout(_MEETING):
-                reader, writer = await guest.get()
-        except TimeoutError:
-            return  # it has something else to say, and will be heard to say it
-        async for line in _lines(reader):
-            message = management.message(line)
-            if message is not None:
-                for order in await self._take(message):
-                    writer.write(f"{order}\n".encode())
+            async with (
+                meeting(self._socket) as talk,
+                child(argv, on_line=conversation.hear, feed=text, grace=_FAREWELL) as process,
+                asyncio.TaskGroup() as group,
+            ):
+                talking = group.create_task(conversation.hold(talk), name=f"{self._spec.name} management")
+                try:
+                    await self._until_over(process, conversation)
+                finally:
+                    talking.cancel()
+        finally:
+            if conversation.up.is_set() and not _was_killed(process, conversation):
+                await self._leave()
+        if conversation.refusal is not None:
+            raise conversation.refusal
+        return _failure(process, conversation, server)
 
-    async def _take(self, message: Message) -> tuple[str, ...]:
-        """What to order, now that it has said that."""
-        match message:
-            case Held():
-                first, self._begun = not self._begun, True
-                return management.BEGIN if first else ("signal SIGTERM",)  # it would begin anew: that is for `life`
-            case Counts():
-                self._attempt.counted(message.transmitted, message.received)
-                return ()
-            case Asked():
-                return self._asked(message)
-            case Refused():
-                self._diagnosis.refused(message.why)
-                return ()
-            case Standing():
-                return await self._stands(message)
-            case _:
-                assert_never(message)
-
-    def _asked(self, question: Asked) -> tuple[str, ...]:
-        answer = self._client.answer() if question.is_login else None
-        if answer is not None:
-            return answer
-        wanted = "a one-time code" if question.challenge else f'"{question.what}"'
-        self._diagnosis.hear(f"Options error: it asks for {wanted}, which nobody is there to give")
-        return ("signal SIGTERM",)
-
-    async def _stands(self, standing: Standing) -> tuple[str, ...]:
-        if standing.name != "CONNECTED":
-            if standing.name == "EXITING" and self._diagnosis.reason is None:
-                self._diagnosis.hear(f"[soft,{standing.detail}]")
-            return ()
-        if standing.detail != "SUCCESS":
-            self._diagnosis.hear("Options error: the device could not be set up, see the lines before")
-            return ("signal SIGTERM",)
-        try:
-            await self._client.settle(standing.addresses)
-        except LinkError as error:
-            self._attempt.said(LineLevel.WARNING, "gateway", str(error))
-        self.was_up = True
-        self._diagnosis.forget()
-        self._attempt.connected(standing.addresses)
-        return ()
+    async def _until_over(self, process: Child, conversation: Conversation) -> None:
+        """Return when the process has ended, or should be ended."""
+        async with asyncio.TaskGroup() as group:
+            end = {group.create_task(process.wait()), group.create_task(conversation.over.wait())}
+            up = group.create_task(conversation.up.wait())
+            try:
+                async with asyncio.timeout(PATIENCE):
+                    await asyncio.wait({*end, up}, return_when=asyncio.FIRST_COMPLETED)
+                if up.done():
+                    await asyncio.wait(end, return_when=asyncio.FIRST_COMPLETED)
+            except TimeoutError:
+                conversation.late()
+            finally:
+                for each in (*end, up):
+                    each.cancel()
 
 
-# ---------------------------------------------------------------- the socket
-
-_Guest = tuple[asyncio.StreamReader, asyncio.StreamWriter]
-
-
-@asynccontextmanager
-async def _meeting(path: Path) -> AsyncIterator[asyncio.Queue[_Guest]]:
-    """A Unix socket to which the first that comes is let in; it is gone at the end of the block."""
-    guests: asyncio.Queue[_Guest] = asyncio.Queue()
-    seen: list[asyncio.StreamWriter] = []
-
-    def come(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        seen.append(writer)
-        if len(seen) == 1:
-            guests.put_nowait((reader, writer))
-        else:
-            writer.close()
-
-    _remove(path)  # of a gateway that was killed
-    server = await asyncio.start_unix_server(come, path)
-    try:
-        yield guests
-    finally:
-        server.close()
-        for writer in seen:
-            writer.close()
-        _remove(path)
+def _was_killed(process: Child, conversation: Conversation) -> bool:
+    """Whether a signal ended it that was not ours: when the conversation was over before, it was."""
+    return (process.returncode or 0) < 0 and not conversation.over.is_set()
 
 
-def _remove(path: Path) -> None:
-    path.unlink(missing_ok=True)
-
-
-async def _lines(reader: asyncio.StreamReader) -> AsyncIterator[str]:
-    """Its lines, until it hangs up."""
-    while True:
-        try:
-            line = await reader.readline()
-        except (ConnectionError, ValueError):  # gone, or a line without end
-            return
-        if not line:
-            return
-        yield line.decode(errors="replace").rstrip("\r\n")
-
-
-# ---------------------------------------------------------------- the end
-
-
-def _failure(process: Child, diagnosis: Diagnosis, was_up: bool, server: Endpoint | None) -> Failure:  # noqa: FBT001
-    code = process.returncode or 0
-    if diagnosis.reason is not None and code >= 0:
+def _failure(process: Child, conversation: Conversation, server: Endpoint | None) -> Failure:
+    """Why it ended."""
+    diagnosis, code = conversation.diagnosis, process.returncode or 0
+    if _was_killed(process, conversation):
+        detail = f"openvpn was ended by {signal.Signals(-code).name}"
+        return Failure(reason=FailureReason.CLIENT_DIED, detail=detail, server=server)
+    if diagnosis.reason is not None:
         return Failure(reason=diagnosis.reason, detail=diagnosis.detail, server=server)
-    if code < 0:
-        name = signal.Signals(-code).name
-        return Failure(reason=FailureReason.CLIENT_DIED, detail=f"openvpn was ended by {name}", server=server)
-    if was_up:
+    if conversation.up.is_set():
         return Failure(reason=FailureReason.SERVER_ENDED, detail="the connection ended", server=server)
     detail = f"openvpn ended with exit code {code}: see gateway logs"
     return Failure(reason=FailureReason.OTHER, detail=detail, server=server)

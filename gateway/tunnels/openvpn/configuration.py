@@ -3,12 +3,14 @@
 The text holds keys and goes to the process's standard input, never to a file. Account and password are not in it: they
 are answered over the management interface, and not kept by the process (`auth-nocache`).
 
-Routes, DNS and time-outs are the gateway's own, whatever the server pushes: one sample server pushes a ping-restart of
-two minutes. Every end is an exit of the process: when and where to try again is decided in `life`.
+Addresses, routes, DNS and time-outs are the gateway's to set, whatever the server pushes: a netmask would be a route
+for everybody's traffic, and one sample server pushes a ping-restart of two minutes. Every end is an exit of the
+process: when and where to try again is decided in `life`.
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
@@ -19,33 +21,52 @@ PING: Final = 2  # seconds
 SILENCE: Final = 8  # seconds without a sign of the server: the connection is over
 ATTEMPT: Final = 6  # seconds for the server's first answer
 HANDSHAKE: Final = 15  # seconds for all of the TLS handshake
+PATIENCE: Final = 20  # seconds for everything, from the start of the process on: a server may ask it to be patient
 
 CIPHERS: Final = ("AES-256-GCM", "AES-128-GCM", "CHACHA20-POLY1305", "AES-256-CBC")
 """Offered when nothing is configured; the last one for servers of the days before negotiation."""
 
-_IGNORED: Final = (
-    "redirect-gateway",
-    "redirect-private",
-    "route ",
-    "route-ipv6 ",
-    "route-metric",
-    "dhcp-option",
-    "dns ",
-    "block-",
-    "ping",  # ping-restart and ping-exit, too
-    "inactive",
-    "session-timeout",
-    "register-dns",
+_TAKEN: Final = (
+    "ifconfig ",
+    "ifconfig-ipv6 ",
+    "topology ",
+    "route-gateway ",
+    "tun-mtu ",
+    "tun-ipv6",
+    "peer-id ",
+    "cipher ",
+    "key-derivation ",
+    "protocol-flags ",
+    "compress",
+    "comp-lzo",
+    "auth-token",
+    "push-continuation ",
 )
-"""What a server may push in vain: beginnings of options. `route-gateway` is not among them: topologies need it."""
+"""What a server may push: beginnings of options. All else is in vain: routes and DNS, but also `verb`, which at its
+highest has the process say its keys, and `mute`, with which it would say nothing."""
+
+_USUAL_MTU: Final = 1500
+_MTU: Final = re.compile(r"^[ \t]*tun-mtu[ \t]+(\d+)", re.MULTILINE)
 
 
 def configuration(spec: OpenVpnSpec, *, interface: str, server: Endpoint | None, management: Path) -> str:
     """The whole text. `server=None`: the profile names its own. `management`: the socket that it connects to."""
-    lines = [*_own(spec, interface, server, management)]
+    filters = [each for each in spec.options if each.startswith("pull-filter")]  # of filters the first one wins
+    options = [each for each in spec.options if each not in filters]
+    lines = [*filters, *_own(spec, interface, server, management)]
     if spec.profile is not None:
-        return "\n".join([spec.profile.reveal().rstrip("\n"), *lines, *spec.options, ""])
-    return "\n".join([*lines, *_entry(spec), *spec.options, ""])
+        return "\n".join([spec.profile.reveal().rstrip("\n"), *lines, *options, ""])
+    return "\n".join([*lines, *_entry(spec), *options, ""])
+
+
+def mtu(spec: OpenVpnSpec, pushed: int | None) -> int:
+    """Of the device, which is ours to configure. What is configured and what the server says are both bounds.
+
+    Servers of OpenVPN 2.6 push one whatever the path bears, and a device may have less than OpenVPN reckons with.
+    """
+    profile = "" if spec.profile is None else spec.profile.reveal()
+    found = _MTU.findall("\n".join([profile, "" if spec.mtu is None else f"tun-mtu {spec.mtu}", *spec.options]))
+    return min((each for each in (pushed, *map(int, found[-1:])) if each is not None), default=_USUAL_MTU)
 
 
 def _own(spec: OpenVpnSpec, interface: str, server: Endpoint | None, management: Path) -> Iterator[str]:
@@ -54,9 +75,11 @@ def _own(spec: OpenVpnSpec, interface: str, server: Endpoint | None, management:
     if server is not None:
         yield f"remote {server.host} {server.port} {_protocol(spec.transport)}"
     yield from (f"management {quoted(str(management))} unix", "management-client", "management-hold")
+    yield "management-query-passwords"  # all of them: nobody is at a terminal to be asked
     if spec.username is not None:
-        yield from ("auth-user-pass", "management-query-passwords", "auth-nocache", "auth-retry none")
-    yield from ("route-noexec", "route-nopull", *(f"pull-filter ignore {quoted(each)}" for each in _IGNORED))
+        yield from ("auth-user-pass", "auth-nocache", "auth-retry none")
+    yield from ("ifconfig-noexec", "route-noexec", "route-nopull")
+    yield from (*(f"pull-filter accept {quoted(each)}" for each in _TAKEN), 'pull-filter ignore ""')
     yield from (f"ping {PING}", f"ping-exit {SILENCE}", "remap-usr1 SIGTERM", "resolv-retry 0")
     yield from (f"connect-timeout {ATTEMPT}", f"hand-window {HANDSHAKE}", "connect-retry 1 1", "connect-retry-max 1")
     if spec.transport is Transport.UDP:

@@ -1,6 +1,6 @@
 """OpenVPN's management interface as lines (doc/management-notes.txt of OpenVPN 2.6). Pure.
 
-Of all that the process says there, five things matter; the rest (answers to our orders, banners) is `None`.
+Of all that the process says there, six things matter; the rest (answers to our orders, banners) is `None`.
 """
 
 from __future__ import annotations
@@ -15,8 +15,10 @@ from gateway.tunnels.openvpn.configuration import quoted
 
 _NEED: Final = re.compile(r"Need '(?P<what>[^']*)' (?P<kind>username/password|password)(?P<more>.*)")
 _FAILED: Final = re.compile(r"Verification Failed: '(?P<what>[^']*)'(?: \['(?P<why>.*)'\])?")
+_SIZED: Final = re.compile(r"\d+,[A-Z]*,OPTIONS IMPORT: tun-mtu set to (?P<mtu>\d{1,5})")
 _STATE_FIELDS: Final = 9
 _LOGIN: Final = "Auth"
+_KEY: Final = "Private Key"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -53,6 +55,11 @@ class Asked:
         """Whether account and password are the answer."""
         return self.what == _LOGIN and not self.challenge
 
+    @property
+    def is_key(self) -> bool:
+        """Whether the passphrase of a private key is the answer."""
+        return self.what == _KEY
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Refused:
@@ -61,7 +68,14 @@ class Refused:
     why: str
 
 
-Message = Held | Standing | Counts | Asked | Refused
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sized:
+    """The server has pushed an MTU, and it was taken."""
+
+    mtu: int
+
+
+Message = Held | Standing | Counts | Asked | Refused | Sized
 
 
 def message(line: str) -> Message | None:
@@ -77,6 +91,9 @@ def message(line: str) -> Message | None:
             return Counts(transmitted=int(transmitted), received=int(received))
         case ">PASSWORD":
             return _password(rest)
+        case ">LOG":
+            sized = _SIZED.fullmatch(rest)
+            return None if sized is None else Sized(mtu=int(sized["mtu"]))
         case _:
             return None
 
@@ -98,8 +115,9 @@ def _password(rest: str) -> Message | None:
 
 # ---------------------------------------------------------------- orders
 
-BEGIN: Final = ("state on", "bytecount 1", "hold release")
-"""What is ordered while it is held: afterwards it goes on."""
+BEGIN: Final = ("state on", "log on", "bytecount 1", "hold release")
+"""What is ordered while it is held: afterwards it goes on. The log comes here, too, for what has to be known before the
+next state: its output may be late."""
 
 
 def login(username: str, password: str) -> tuple[str, str]:

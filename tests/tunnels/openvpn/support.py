@@ -9,6 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from gateway.model import Endpoint, OpenVpnSpec, Secret, Transport, TunnelKind, TunnelSpec
+from gateway.tunnels.children import owned
 from gateway.tunnels.openvpn.client import OpenVpnClient
 from tests.lab.servers.openvpn import OpenVpnAccess
 from tests.tunnels.ipsec.support import Run
@@ -51,15 +52,8 @@ async def running(client: OpenVpnClient, server: Endpoint | None = None) -> Asyn
 
 
 def processes() -> list[int]:
-    """The living clients, in any namespace."""
-    return [int(each.parent.name) for each in Path("/proc").glob("[0-9]*/cmdline") if _read(each) == _COMMAND]
+    """The living clients that this process has started."""
+    return [pid for pid in owned() if Path(f"/proc/{pid}/cmdline").read_bytes() == _COMMAND]
 
 
 _COMMAND = b"/usr/sbin/openvpn\0--config\0stdin\0"
-
-
-def _read(path: Path) -> bytes:
-    try:
-        return path.read_bytes()
-    except (FileNotFoundError, ProcessLookupError):
-        return b""

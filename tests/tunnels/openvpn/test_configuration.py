@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from gateway.model import Endpoint, OpenVpnSpec, Secret, Transport
-from gateway.tunnels.openvpn.configuration import configuration, quoted
+from gateway.tunnels.openvpn.configuration import configuration, mtu, quoted
 
 SERVER = Endpoint("198.51.100.7", 1194)
 SOCKET = Path("/run/gateway/zone-c.openvpn")
@@ -44,12 +44,42 @@ def test_the_entry_makes_the_whole_of_it():
     assert "mypassword" not in joined
 
 
-def test_time_outs_routes_and_names_are_ours_whatever_is_pushed():
+def test_addresses_time_outs_routes_and_names_are_ours_whatever_is_pushed():
     text = lines(OpenVpnSpec(ca="CA"))
-    assert {"ping 2", "ping-exit 8", "route-nopull", "route-noexec", "remap-usr1 SIGTERM"} < set(text)
-    for pushed in ("ping", "redirect-gateway", "dhcp-option", "route "):
-        assert f'pull-filter ignore "{pushed}"' in text
+    ours = {"ping 2", "ping-exit 8", "ifconfig-noexec", "route-nopull", "route-noexec", "remap-usr1 SIGTERM"}
+    assert ours < set(text)
+    filters = [line for line in text if line.startswith("pull-filter")]
+    assert 'pull-filter accept "ifconfig "' in filters
+    assert 'pull-filter accept "compress"' in filters
+    assert filters[-1] == 'pull-filter ignore ""', "all else is in vain"
+    for pushed in ("ping", "redirect-gateway", "dhcp-option", "route", "verb", "mute", "inactive", "setenv"):
+        assert not any(f'accept "{pushed}"' in line or f'accept "{pushed} "' in line for line in filters)
     assert "auth-user-pass" not in text
+    assert "management-query-passwords" in text, "nobody is at a terminal to be asked for a passphrase"
+
+
+def test_of_filters_the_operators_come_first():
+    text = lines(OpenVpnSpec(ca="CA", options=('pull-filter ignore "compress"', "mssfix 1300")))
+    filters = [line for line in text if line.startswith("pull-filter")]
+    assert filters[0] == 'pull-filter ignore "compress"'
+    assert text[-1] == "mssfix 1300"
+
+
+@pytest.mark.parametrize(
+    ("spec", "pushed", "size"),
+    [
+        (OpenVpnSpec(), None, 1500),
+        (OpenVpnSpec(mtu=1400), None, 1400),
+        (OpenVpnSpec(mtu=1400, options=("tun-mtu 1300",)), None, 1300),
+        (OpenVpnSpec(profile=Secret("client\ntun-mtu 1350\n")), None, 1350),
+        (OpenVpnSpec(profile=Secret("tun-mtu 1350\n"), mtu=1280), None, 1280),
+        (OpenVpnSpec(), 1420, 1420),
+        (OpenVpnSpec(mtu=1400), 1500, 1400),
+        (OpenVpnSpec(mtu=1400), 1300, 1300),
+    ],
+)
+def test_the_mtu_of_the_device_is_bounded_by_the_configuration_and_by_the_server(spec, pushed, size):
+    assert mtu(spec, pushed) == size
 
 
 def test_tcp_takes_no_leave_by_a_notice():

@@ -6,7 +6,7 @@ from ipaddress import ip_address
 
 import pytest
 
-from gateway.tunnels.openvpn.management import Asked, Counts, Held, Refused, Standing, login, message
+from gateway.tunnels.openvpn.management import Asked, Counts, Held, Refused, Sized, Standing, login, message
 
 
 @pytest.mark.parametrize(
@@ -29,6 +29,8 @@ from gateway.tunnels.openvpn.management import Asked, Counts, Held, Refused, Sta
         (">PASSWORD:Verification Failed: 'Auth'", Refused(why="")),
         (">PASSWORD:Verification Failed: 'Auth' ['account locked']", Refused(why="account locked")),
         (">PASSWORD:Auth-Token:xyz", None),
+        (">LOG:1700000000,,OPTIONS IMPORT: tun-mtu set to 1420", Sized(mtu=1420)),
+        (">LOG:1700000000,I,Initialization Sequence Completed", None),
     ],
 )
 def test_what_a_line_is_about(line, found):
@@ -39,6 +41,7 @@ def test_only_a_plain_question_for_the_account_is_answered():
     assert Asked(what="Auth", challenge=False).is_login
     assert not Asked(what="Auth", challenge=True).is_login
     assert not Asked(what="Private Key", challenge=False).is_login
+    assert Asked(what="Private Key", challenge=False).is_key
 
 
 def test_an_answer_survives_quotes_and_backslashes():

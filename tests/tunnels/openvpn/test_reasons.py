@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from gateway.model import FailureReason, LineLevel, OpenVpnSpec
+from gateway.model import FailureReason, OpenVpnSpec
+from gateway.tunnels.openvpn.management import Asked
 from gateway.tunnels.openvpn.reasons import Diagnosis
-from gateway.tunnels.openvpn.speech import Said, said
 
 R = FailureReason
 PLAIN = OpenVpnSpec(username="myuser")
@@ -107,9 +107,39 @@ PLAIN = OpenVpnSpec(username="myuser")
         (["write UDPv4: Network is unreachable (fd=5,code=101)"], R.UNREACHABLE, "Network is unreachable"),
         (["SIGTERM[soft,server_poll] received, process exiting"], R.TIMED_OUT, "tls_crypt key looks the same"),
         (["TLS Error: TLS key negotiation failed to occur within 15 seconds"], R.TIMED_OUT, "TLS handshake"),
-        (["[site-a] Inactivity timeout (--ping-exit), exiting"], R.TIMED_OUT, "nothing has come"),
+        (["[UNDEF] Inactivity timeout (--ping-exit), exiting"], R.TIMED_OUT, "tls_crypt key looks the same"),
         (["SIGTERM[soft,remote-exit] received, process exiting"], R.SERVER_ENDED, "the server ended the connection"),
         (["Connection reset, restarting [0]"], R.SERVER_ENDED, "the server closed the connection"),
+        (
+            ["write UDPv4: Operation not permitted (fd=5,code=1)"],
+            R.UNREACHABLE,
+            "Operation not permitted: a firewall or a route of this machine forbids it",
+        ),
+        (
+            ["read from TUN/TAP : File descriptor in bad state (fd=-1,code=77)"],
+            R.OTHER,
+            "its device has been taken away",
+        ),
+        (
+            ["AUTH: Received control message: AUTH_FAILED,TEMP:try later"],
+            R.OTHER,
+            "the server cannot check accounts at present",
+        ),
+        (
+            ["AUTH: Received control message: AUTH_FAILED,CRV1:R,E:c3RhdGU=:bXl1c2Vy:Enter PIN"],
+            R.NO_COMMON_METHOD,
+            "a one-time code",
+        ),
+        (
+            ["AUTH_PENDING received, extending handshake timeout from 15s to 60s"],
+            R.NO_COMMON_METHOD,
+            "confirm the login by other means",
+        ),
+        (
+            ["No reply from server to push requests in 15s", "SIGTERM[soft,no-push-reply] received, process exiting"],
+            R.TIMED_OUT,
+            "has not said how it goes on",
+        ),
         (["Initialization Sequence Completed"], None, ""),
     ],
 )
@@ -131,6 +161,7 @@ def test_without_an_account_it_was_the_certificate_that_was_refused():
 
 SILENT = "[UNDEF] Inactivity timeout (--ping-exit), exiting"
 OUTDATED = "WARNING: Your certificate has expired!"
+ANSWERED = "TLS: Initial packet from [AF_INET]1.2.3.4:1194, sid=1 2"
 PROVED = "VERIFY OK: depth=0, O=lab, CN=site-a"
 WITH_CERTIFICATE = OpenVpnSpec(certificate="pem")
 
@@ -138,22 +169,22 @@ WITH_CERTIFICATE = OpenVpnSpec(certificate="pem")
 @pytest.mark.parametrize(
     ("spec", "lines", "reason", "words"),
     [
-        (WITH_CERTIFICATE, [OUTDATED, PROVED, SILENT], R.CERTIFICATE_EXPIRED, "own certificate has expired"),
+        (WITH_CERTIFICATE, [OUTDATED, ANSWERED, PROVED, SILENT], R.CERTIFICATE_EXPIRED, "own certificate has expired"),
         (
             WITH_CERTIFICATE,
-            [OUTDATED, PROVED, "Connection reset, restarting [0]"],
+            [OUTDATED, ANSWERED, PROVED, "Connection reset, restarting [0]"],
             R.CERTIFICATE_EXPIRED,
             "own certificate has expired",
         ),
-        (WITH_CERTIFICATE, [OUTDATED, SILENT], R.TIMED_OUT, "nothing has come"),  # nobody is there to mind
-        (WITH_CERTIFICATE, [PROVED, SILENT], R.TIMED_OUT, "it may refuse this client's certificate"),
+        (WITH_CERTIFICATE, [OUTDATED, SILENT], R.TIMED_OUT, "did not answer"),  # nobody is there to mind
+        (WITH_CERTIFICATE, [ANSWERED, PROVED, SILENT], R.TIMED_OUT, "it may refuse this client's certificate"),
         (
             WITH_CERTIFICATE,
-            [PROVED, "[a] Peer Connection Initiated with [AF_INET]1.2.3.4:1194", SILENT],
+            [ANSWERED, PROVED, "[a] Peer Connection Initiated with [AF_INET]1.2.3.4:1194", SILENT],
             R.TIMED_OUT,
             "nothing has come",
         ),
-        (PLAIN, [PROVED, SILENT], R.TIMED_OUT, "nothing has come"),
+        (PLAIN, [ANSWERED, PROVED, SILENT], R.TIMED_OUT, "nothing has come"),
     ],
 )
 def test_what_silence_means_depends_on_what_came_before(spec, lines, reason, words):
@@ -166,25 +197,76 @@ def test_what_silence_means_depends_on_what_came_before(spec, lines, reason, wor
 
 def test_what_was_said_before_it_was_up_is_no_reason_for_its_end():
     diagnosis = Diagnosis(PLAIN)
-    diagnosis.hear("write UDPv4: Network is unreachable (fd=5,code=101)")
-    diagnosis.forget()
-    assert diagnosis.reason is None
+    diagnosis.hear(NOT_SENT)
+    diagnosis.connected()
+    assert (diagnosis.reason, diagnosis.is_over) == (None, False)
     diagnosis.hear("SIGTERM[soft,remote-exit] received")
     assert diagnosis.reason is R.SERVER_ENDED
 
 
+NOT_SENT = "write UDPv4: Network is unreachable (fd=5,code=101)"
+REFUSED = "AUTH: Received control message: AUTH_FAILED"
+
+
 @pytest.mark.parametrize(
-    ("line", "found"),
+    ("lines", "reason", "words"),
     [
-        ("1700000000.123456 1 VERIFY OK: depth=0, CN=a", Said(level=LineLevel.INFO, text="VERIFY OK: depth=0, CN=a")),
-        ("1700000000.123456 41 something", Said(level=LineLevel.WARNING, text="something")),
-        ("1700000000.123456 21 TLS Error: x", Said(level=LineLevel.ERROR, text="TLS Error: x")),
-        ("1700000000.123456 1 WARNING: x", Said(level=LineLevel.WARNING, text="WARNING: x")),
-        ("1700000000.123456 80 detail", Said(level=LineLevel.DEBUG, text="detail")),
-        ("1700000000.123456 1 VERIFY ERROR: x", Said(level=LineLevel.ERROR, text="VERIFY ERROR: x")),
-        ("2026-11-27 18:00:00 Note: x", Said(level=LineLevel.INFO, text="Note: x")),
-        ("Options error: x", Said(level=LineLevel.ERROR, text="Options error: x")),
+        ([NOT_SENT], None, ""),  # it may pass
+        ([NOT_SENT, SILENT], R.TIMED_OUT, "for 8 seconds, and nothing could be sent: Network is unreachable"),
+        ([NOT_SENT, "VERIFY OK: depth=0, CN=a", SILENT], R.TIMED_OUT, "nothing has come from the server for 8 seconds"),
+        ([REFUSED], R.SERVER_ENDED, "the server accepts the login no longer"),
+        ([f"{REFUSED},SESSION: token expired"], R.SERVER_ENDED, "accepts the login no longer: token expired"),
     ],
 )
-def test_a_line_is_taken_apart(line, found):
-    assert said(line) == found
+def test_what_lines_mean_of_a_connection_that_is_up(lines, reason, words):
+    diagnosis = Diagnosis(PLAIN)
+    diagnosis.connected()
+    for line in lines:
+        diagnosis.hear(line)
+    assert diagnosis.reason is reason
+    assert diagnosis.detail.endswith(words)
+    assert not diagnosis.is_over
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        NOT_SENT,
+        "read UDPv4 [ECONNREFUSED]: Connection refused (fd=5,code=111)",
+        "read from TUN/TAP : File descriptor in bad state (fd=-1,code=77)",
+    ],
+)
+def test_some_lines_say_that_it_would_go_on_in_vain(line):
+    diagnosis = Diagnosis(PLAIN)
+    diagnosis.hear(REFUSED)
+    assert not diagnosis.is_over, "it ends by itself, and may have more to say"
+    diagnosis = Diagnosis(PLAIN)
+    diagnosis.hear(line)
+    assert diagnosis.is_over
+
+
+@pytest.mark.parametrize(
+    ("question", "reason", "words"),
+    [
+        (Asked(what="Auth", challenge=True), R.NO_COMMON_METHOD, "a one-time code"),
+        (Asked(what="Auth", challenge=False), R.CONFIGURATION, "see username and password"),
+        (Asked(what="Private Key", challenge=False), R.CONFIGURATION, "the private key is encrypted"),
+        (Asked(what="Token", challenge=False), R.CONFIGURATION, '"Token"'),
+    ],
+)
+def test_questions_that_nobody_answers(question, reason, words):
+    diagnosis = Diagnosis(PLAIN)
+    diagnosis.unanswered(question)
+    diagnosis.hear("VERIFY EKU ERROR")
+    assert (diagnosis.reason, diagnosis.is_over) == (reason, True)
+    assert words in diagnosis.detail
+
+
+def test_time_is_over_and_what_was_said_until_then_is_the_reason():
+    silent, said_something = Diagnosis(PLAIN), Diagnosis(PLAIN)
+    said_something.hear("AUTH_PENDING received, extending handshake timeout from 15s to 60s")
+    for each in (silent, said_something):
+        each.late()
+        assert each.is_over
+    assert (silent.reason, silent.detail) == (R.TIMED_OUT, "not connected within 20 s")
+    assert said_something.reason is R.NO_COMMON_METHOD
