@@ -52,10 +52,14 @@ class WireguardGo:
         self._socket = DIRECTORY / f"{name}.sock"
         self._life: AsyncExitStack | None = None
         self._process: Child | None = None
+        self._hangs = False  # it has not answered
 
     async def open(self) -> None:
-        """Start it, unless it runs. Its device must not be there: it would join one that somebody else has made."""
-        if self._process is not None and self._process.returncode is None:
+        """Start it, unless it runs. One that did not answer is ended first: it would never do again.
+
+        Its device must not be there: it would join one that somebody else has made.
+        """
+        if self._process is not None and self._process.returncode is None and not self._hangs:
             return
         await self.close()
         if (found := await self._links.find(self._name)) is not None:
@@ -114,6 +118,7 @@ class WireguardGo:
             await life.aclose()
         finally:
             self._process = None
+            self._hangs = False
             _remove_deaf(self._socket)
 
     # ---------------------------------------------------------------- its socket
@@ -124,6 +129,7 @@ class WireguardGo:
             async with asyncio.timeout(_ANSWER):
                 return uapi.reading(await self._exchange(operation))
         except TimeoutError:
+            self._hangs = True
             raise DeviceError(FailureReason.CLIENT_DIED, f"{PROGRAM} has not answered for {_ANSWER:g} s") from None
         except uapi.OrderRefusedError as error:
             text = f"{PROGRAM} does not take what it is told: {error}"

@@ -172,6 +172,22 @@ async def test_a_client_that_dies_is_missed_at_once_and_comes_back(empty_lab, se
             assert await _page(empty_lab) == f"{server.pool}.2"
 
 
+async def test_a_client_that_hangs_is_given_up_and_comes_back(empty_lab, server, tools, monkeypatch):
+    monkeypatch.setattr(userspace, "_ANSWER", 0.5)
+    gateway = WireguardClient(entry(server.access), tools)
+    async with running(gateway) as run:
+        await run.connected()
+        (pid,) = processes("zone-d")
+        os.kill(pid, signal.SIGSTOP)
+        failure = await run.ended()
+        assert failure.reason is FailureReason.CLIENT_DIED
+        assert failure.detail == "wireguard-go has not answered for 0.5 s"
+        async with running(gateway) as another:
+            await another.connected()
+            assert processes("zone-d") != [pid]
+            assert await _page(empty_lab) == f"{server.pool}.2"
+
+
 async def test_a_device_that_somebody_deletes_is_missed_at_once(empty_lab, server, tools):
     async with running(WireguardClient(entry(server.access), tools)) as run:
         await run.connected()
