@@ -75,6 +75,7 @@ def _own(spec: OpenVpnSpec, interface: str, server: Endpoint | None, management:
     if server is not None:
         yield f"remote {server.host} {server.port} {_protocol(spec.transport)}"
     yield from (f"management {quoted(str(management))} unix", "management-client", "management-hold")
+    yield f"tmp-dir {quoted(str(management.parent))}"  # unused, but it must be writable: /tmp may not be
     yield "management-query-passwords"  # all of them: nobody is at a terminal to be asked
     if spec.username is not None:
         yield from ("auth-user-pass", "auth-nocache", "auth-retry none")

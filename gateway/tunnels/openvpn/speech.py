@@ -38,7 +38,13 @@ def said(line: str) -> Said:
     return Said(level=LineLevel.ERROR if "rror" in text else LineLevel.INFO, text=text)
 
 
+_OWN_DOING: Final = "event_wait : Interrupted system call"
+"""What a process says of the SIGTERM that ends it, as an error."""
+
+
 def _level(flags: int, text: str) -> LineLevel:
+    if text.startswith(_OWN_DOING):
+        return LineLevel.DEBUG
     if flags & (_FATAL | _NONFATAL):
         return LineLevel.ERROR
     if flags & _WARN or text.startswith("WARNING"):

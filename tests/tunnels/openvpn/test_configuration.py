@@ -110,3 +110,7 @@ def test_a_name_or_a_whole_subject_is_verified(name, line):
 
 def test_quotes_and_backslashes_are_escaped():
     assert quoted('pa"ss\\word') == '"pa\\"ss\\\\word"'
+
+
+def test_nothing_but_its_own_place_has_to_be_writable():
+    assert 'tmp-dir "/run/gateway"' in lines(OpenVpnSpec(ca="CA"))

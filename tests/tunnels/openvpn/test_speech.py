@@ -17,6 +17,10 @@ from gateway.tunnels.openvpn.speech import Said, said
         ("1700000000.123456 1 WARNING: x", Said(level=LineLevel.WARNING, text="WARNING: x")),
         ("1700000000.123456 80 detail", Said(level=LineLevel.DEBUG, text="detail")),
         ("1700000000.123456 1 VERIFY ERROR: x", Said(level=LineLevel.ERROR, text="VERIFY ERROR: x")),
+        (
+            "1700000000.123456 21 event_wait : Interrupted system call (fd=-1,code=4)",
+            Said(level=LineLevel.DEBUG, text="event_wait : Interrupted system call (fd=-1,code=4)"),
+        ),
         ("2026-11-27 18:00:00 Note: x", Said(level=LineLevel.INFO, text="Note: x")),
         ("Options error: x", Said(level=LineLevel.ERROR, text="Options error: x")),
     ],
