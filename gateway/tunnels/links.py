@@ -93,8 +93,12 @@ def new_link(name: str, kind: str, *, if_id: int | None, parent: int | None) -> 
 
 
 def addresses_of_devices(ipr: IPRoute) -> list[tuple[IPAddress, str]]:
-    """All addresses, each with the name of the device that has it."""
-    names = {message["index"]: message.get("IFLA_IFNAME") for message in ipr.get_links()}
+    """All addresses, each with the device that has it. Those of gateways' devices, which may be left over, do not count."""
+    names = {
+        message["index"]: message.get("IFLA_IFNAME")
+        for message in ipr.get_links()
+        if message.get("IFLA_IFALIAS") != _MARK
+    }
     return [
         (ip_address(_own(message)), names[message["index"]]) for message in ipr.get_addr() if message["index"] in names
     ]

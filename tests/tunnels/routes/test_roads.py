@@ -188,6 +188,19 @@ def test_an_address_of_the_machine_is_no_tunnels():
     in_namespace(scenario)
 
 
+def test_what_a_killed_gateway_has_left_takes_no_address_away():
+    """Its device keeps the address, and the same server gives it to the next gateway's tunnel, of whatever name."""
+
+    async def scenario():
+        device("zone-old", "10.10.1.2/24")
+        ip("link set zone-old alias tunnel-gateway")
+        device("zone-a", "10.10.1.2/24")
+        async with kernel_roads(spec("zone-a")) as roads:
+            await roads.open("zone-a", "zone-a", (A,))
+
+    in_namespace(scenario)
+
+
 def test_routes_come_back_with_the_device():
     async def scenario():
         device("zone-a", "10.10.1.2/24")
