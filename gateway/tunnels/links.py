@@ -93,7 +93,7 @@ def new_link(name: str, kind: str, *, if_id: int | None, parent: int | None) -> 
 
 
 def addresses_of_devices(ipr: IPRoute) -> list[tuple[IPAddress, str]]:
-    """All addresses, each with the device that has it. Those of gateways' devices, which may be left over, do not count."""
+    """All addresses, each with the device that has it, but those of gateways' devices: they may be left over."""
     names = {
         message["index"]: message.get("IFLA_IFNAME")
         for message in ipr.get_links()
