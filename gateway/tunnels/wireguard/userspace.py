@@ -55,11 +55,12 @@ class WireguardGo:
         self._hangs = False  # it has not answered
 
     async def open(self) -> None:
-        """Start it, unless it runs. One that did not answer is ended first: it would never do again.
+        """Start it, unless it runs. One that did not answer, or whose device was renamed, is ended first.
 
         Its device must not be there: it would join one that somebody else has made.
         """
-        if self._process is not None and self._process.returncode is None and not self._hangs:
+        runs = self._process is not None and self._process.returncode is None
+        if runs and not self._hangs and await self._links.find(self._name) is not None:
             return
         await self.close()
         if (found := await self._links.find(self._name)) is not None:

@@ -196,6 +196,17 @@ async def test_a_device_that_somebody_deletes_is_missed_at_once(empty_lab, serve
             assert (await run.task).reason is FailureReason.CLIENT_DIED
 
 
+async def test_a_device_that_somebody_renames_is_made_anew(empty_lab, server, tools):
+    gateway = WireguardClient(entry(server.access), tools)
+    async with running(gateway) as run:
+        await run.connected()
+        empty_lab.cloud.ip("link set zone-d name zone-x")
+        await run.cancelled()
+        async with running(gateway) as another:
+            await another.connected()
+            assert await _page(empty_lab) == f"{server.pool}.2"
+
+
 @pytest.mark.parametrize("turns", [0, 1, 3, 10, 30, 100])
 async def test_cancelled_at_any_moment_it_leaves_nothing(server, tools, turns):
     """After so many turns of the loop; that nothing is left is seen by the fixture."""
