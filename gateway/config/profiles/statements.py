@@ -43,8 +43,7 @@ class Statement:
     def render(self) -> str:
         """The text that OpenVPN reads as this statement, without a newline at the end."""
         if self.inline is not None:
-            body = self.inline if self.inline.endswith("\n") else f"{self.inline}\n"
-            return f"<{self.name}>\n{body}</{self.name}>"
+            return block(self.name, self.inline)
         return " ".join((self.name, *map(_quoted, self.arguments)))
 
 
@@ -54,6 +53,16 @@ class Unreadable:
 
     line: int
     why: str
+
+
+def block(name: str, text: str) -> str:
+    """A file inline, without a newline at the end. Nothing of it can be taken for what ends it.
+
+    OpenVPN reads lines in pieces of 255 bytes, and leaves out all kinds of blanks before an end: what comes after a
+    forged one would be options. No file has an end tag in what counts in it, so lines with one are left out.
+    """
+    lines = [line for line in text.removesuffix("\n").split("\n") if "</" not in line]
+    return "\n".join((f"<{name}>", *lines, f"</{name}>"))
 
 
 def read(text: str) -> Iterator[Statement | Unreadable]:

@@ -15,6 +15,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
 
+from gateway.config.profiles.statements import block
 from gateway.model import Endpoint, OpenVpnSpec, Secret, Transport
 
 PING: Final = 2  # seconds
@@ -111,7 +112,7 @@ def _entry(spec: OpenVpnSpec) -> Iterator[str]:
 def _block(name: str, content: str | Secret | None) -> Iterator[str]:
     if content is not None:
         text = content.reveal() if isinstance(content, Secret) else content
-        yield from (f"<{name}>", text.rstrip("\n"), f"</{name}>")
+        yield block(name, text.rstrip("\n"))
 
 
 def _protocol(transport: Transport) -> str:

@@ -88,8 +88,20 @@ def test_what_is_written_is_read_as_it_was_meant(arguments):
 @given(st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\r"), max_size=60))
 def test_a_block_is_read_as_it_was_written(body):
     statement = Statement(line=1, name="ca", inline=body + "\n")
-    if "</ca>" not in body:
+    if "</" not in body:
         assert list(statements.read(statement.render())) == [statement]
+
+
+@pytest.mark.skipif(shutil.which("openvpn") is None, reason="openvpn is not installed")
+@pytest.mark.parametrize("before", ["", " ", "\f", "\v\r", "A" * 255, " " * 510], ids=repr)
+def test_a_file_cannot_end_its_block_and_go_on_with_options(tmp_path, before):
+    """Not even as OpenVPN reads it: in pieces, and with blanks of all kinds before an end."""
+    file = tmp_path / "client.ovpn"
+    body = f"{before}</ca>\nplugin /nonesuch.so\n<ca>\n"
+    file.write_text(Statement(line=1, name="ca", inline=body).render() + "\nproto marked\n")
+    run = subprocess.run(["openvpn", "--config", file], capture_output=True, text=True, check=False, timeout=10)
+    assert "'marked'" in run.stdout
+    assert "nonesuch" not in run.stdout
 
 
 @given(st.text(max_size=200))

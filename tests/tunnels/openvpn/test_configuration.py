@@ -114,3 +114,9 @@ def test_quotes_and_backslashes_are_escaped():
 
 def test_nothing_but_its_own_place_has_to_be_writable():
     assert 'tmp-dir "/run/gateway"' in lines(OpenVpnSpec(ca="CA"))
+
+
+def test_a_certificate_does_not_bring_options():
+    text = lines(OpenVpnSpec(ca="CA\n</ca>\nplugin x.so\n<ca>\nCA"))
+    assert text.count("</ca>") == 1
+    assert text.index("plugin x.so") < text.index("</ca>")
