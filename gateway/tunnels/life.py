@@ -94,7 +94,7 @@ class ManagedDriver:
         self._servers: tuple[Endpoint | None, ...] = (spec.vpn.servers if spec.vpn is not None else ()) or (None,)
         self._scrub = Scrubber(spec.vpn)
         self._wish = Wish.CONNECTED if spec.autoconnect else Wish.STOPPED
-        self._complaint: str | None = None  # why the connection that there is should end
+        self._given_up = False  # the connection that there is has ended, for everybody but its client
         self._asked = asyncio.Event()  # something else is wanted than before
         self._backoff = Backoff()
         self._counted_at = clock()
@@ -126,10 +126,15 @@ class ManagedDriver:
             self._asked.set()
 
     def reconnect(self, why: str) -> None:
-        """See `driver.Driver`. Nothing unless it is connected."""
+        """See `driver.Driver`. Nothing unless it is connected.
+
+        It is not from here on, though its client may need seconds to take its leave: nobody is to come back to a
+        connection that works again in its last moments.
+        """
         if self._wish is Wish.CONNECTED and self._status.state is DriverState.CONNECTED:
-            self._complaint = why
+            self._given_up = True
             self._asked.set()
+            self._ended(Failure(reason=FailureReason.OTHER, detail=why, server=self._status.server))
 
     async def run(self) -> None:
         """See `driver.Driver`. A defect of the client is raised, in an ExceptionGroup."""
@@ -189,7 +194,7 @@ class ManagedDriver:
         server = self._servers[self._backoff.server % len(self._servers)]
         attempt = _Attempt(self)
         self._asked.clear()
-        self._complaint = None
+        self._given_up = False
         self._report(
             server=server, attempts=self._status.attempts + 1, transmitted=0, received=0, addresses=(), retry_at=None
         )
@@ -200,7 +205,8 @@ class ManagedDriver:
         finally:
             attempt.over = True
             await self._roads.close(self.tunnel)
-        self._ended(failure if failure is None or failure.server else replace(failure, server=server))
+        if not self._given_up:
+            self._ended(failure if failure is None or failure.server else replace(failure, server=server))
 
     async def _connection(self, server: Endpoint | None, attempt: _Attempt) -> Failure | None:
         """Why it ended; None: nobody wants it any more, and it was up."""
@@ -226,8 +232,6 @@ class ManagedDriver:
 
     def _interrupted(self) -> Failure | None:
         """Why a connection ended that somebody wanted to end."""
-        if self._complaint is not None:
-            return Failure(reason=FailureReason.OTHER, detail=self._complaint)
         if self._status.state is DriverState.CONNECTED:
             return None
         return Failure(reason=FailureReason.CANCELLED, detail="the attempt was cancelled")

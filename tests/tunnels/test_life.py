@@ -60,6 +60,7 @@ class Client:
     running: int = 0
     closed: int = 0
     cancelled: int = 0
+    leave: float = 0.0  # seconds to take its leave
 
     async def run(self, server, attempt):
         self.servers.append(server)
@@ -76,6 +77,7 @@ class Client:
             return Failure(reason=deed.reason, detail=deed.detail)
         except asyncio.CancelledError:
             self.cancelled += 1
+            await asyncio.sleep(self.leave)
             raise
         finally:
             self.running -= 1
@@ -273,6 +275,30 @@ def test_a_connection_that_does_not_carry_is_ended_and_the_next_server_tried():
             assert status.failure == Failure(reason=R.OTHER, detail="probes have been failing for 10 s", server=A)
             stage.driver.reconnect("nothing: it is not connected")
             assert (await stage.stands(S.CONNECTED)).server == B
+
+    virtually(scenario())
+
+
+def test_a_connection_that_is_given_up_is_none_while_its_client_takes_its_leave():
+    """Else a tunnel that works again in these seconds would be UP, only to fall with its client's end."""
+
+    async def scenario():
+        stage = Stage(Client(leave=2.0))
+        async with stage.living():
+            await stage.stands(S.CONNECTED)
+            stage.driver.reconnect("probes have been failing for 10 s")
+            assert stage.driver.status.state is S.RECONNECTING
+            assert stage.client.running == 1
+            await asyncio.sleep(1.9)
+            stage.driver.reconnect("said twice")
+            assert stage.client.servers == [A]
+            status = await stage.stands(S.CONNECTED)
+            assert (status.server, stage.client.cancelled) == (B, 1)
+
+            stage.driver.reconnect("probes have been failing for 10 s")
+            stage.driver.disconnect()
+            status = await stage.stands(S.STOPPED)
+            assert (status.failure.detail, stage.client.running) == ("probes have been failing for 10 s", 0)
 
     virtually(scenario())
 

@@ -67,7 +67,7 @@ async def play(stage: Stage, case: Case, *, lasts: float | None = None) -> Mappi
             rate = (await _moved_bytes(stage) - before) * 8 / 1e6 / (time.time() - began)
             healed = time.time()
             if fault is not None:
-                await asyncio.to_thread(fault.heal)
+                fault.heal()  # here: a process that it starts ends with the thread that it starts it in
             back = await _back(stage, case, mark)
             returned = await _return(stage) if stage.returns and back is not None else None
         for held in sessions.values():
