@@ -16,6 +16,7 @@ from pyroute2.netlink.exceptions import NetlinkError
 from gateway.tunnels.ipsec.settings import TABLE
 from gateway.tunnels.netlink import Netlink
 
+_MOST: Final = 64  # the same rule may be there several times: of daemons that were killed with their gateways
 _WHOLE: Final = 0xFFFF_FFFF
 _GONE: Final = frozenset({errno.ENOENT, errno.EAFNOSUPPORT})  # nothing to remove, or no IPv6 here
 
@@ -31,8 +32,10 @@ async def remove() -> None:
 
 def _remove(ipr: IPRoute) -> None:
     for family in (socket.AF_INET, socket.AF_INET6):
-        try:
-            ipr.rule("del", family=family, priority=TABLE, table=TABLE, fwmark=TABLE, fwmask=_WHOLE)
-        except NetlinkError as error:
-            if error.code not in _GONE:
-                raise
+        for _ in range(_MOST):
+            try:
+                ipr.rule("del", family=family, priority=TABLE, table=TABLE, fwmark=TABLE, fwmask=_WHOLE)
+            except NetlinkError as error:
+                if error.code not in _GONE:
+                    raise
+                break
