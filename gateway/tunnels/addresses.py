@@ -6,11 +6,11 @@ what comes from there into the tunnel, would cut the machine off from everything
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from ipaddress import IPv4Address
+from collections.abc import Collection, Iterable
+from ipaddress import IPv4Address, ip_network
 from typing import Final
 
-from gateway.model import IPAddress
+from gateway.model import IPAddress, IPNetwork
 
 _BROADCAST: Final = IPv4Address("255.255.255.255")
 
@@ -20,6 +20,14 @@ def refusal(addresses: Iterable[IPAddress]) -> str | None:
     for address in addresses:
         if address.is_loopback or address.is_unspecified or address.is_multicast or address == _BROADCAST:
             return f"the server gives the address {address}, which no tunnel can have"
+    return None
+
+
+def target(addresses: Iterable[IPAddress], targets: Collection[IPNetwork]) -> str | None:
+    """As `refusal`, given what tunnels lead to: as an address of this machine's own, a target would be found here."""
+    for address in addresses:
+        if ip_network(address) in targets:
+            return f"the tunnel cannot have the address {address}: a tunnel leads to it"
     return None
 
 

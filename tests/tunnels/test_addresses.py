@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from ipaddress import ip_address
+from ipaddress import ip_address, ip_network
 
 import pytest
 
-from gateway.tunnels.addresses import refusal, taken
+from gateway.tunnels.addresses import refusal, taken, target
 
 VIP, VIP6 = ip_address("10.10.20.6"), ip_address("fd00::6")
 
@@ -25,3 +25,9 @@ def test_an_address_of_the_machine_is_its_own():
     why = taken([VIP, VIP6], [(ip_address("127.0.0.1"), "lo"), (VIP6, "eth0")])
     assert why == "the tunnel cannot have the address fd00::6: it is this machine's own, on eth0"
     assert taken([VIP, VIP6], [(ip_address("10.10.20.7"), "eth0")]) is None
+
+
+def test_what_a_tunnel_leads_to_is_no_tunnels_own():
+    targets = {ip_network("192.168.100.30/32"), ip_network("fd00::6/128"), ip_network("10.10.0.0/16")}
+    assert target([VIP, VIP6], targets) == "the tunnel cannot have the address fd00::6: a tunnel leads to it"
+    assert target([VIP], targets) is None, "a network that is led to has the tunnels' own addresses in it"

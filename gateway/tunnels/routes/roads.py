@@ -20,7 +20,7 @@ import structlog
 from gateway.errors import LinkError
 from gateway.model import IPAddress, IPNetwork, LinkFacts, RoutesMode, TunnelSpec
 from gateway.observe.events import Event
-from gateway.tunnels.addresses import taken
+from gateway.tunnels.addresses import taken, target
 from gateway.tunnels.links import addresses_of_devices
 from gateway.tunnels.netlink import Netlink
 from gateway.tunnels.routes.kernel import RouteSocket
@@ -201,7 +201,13 @@ class KernelRoads:
         self._warn_of_equals()
 
     async def _refuse_own(self, addresses: tuple[IPAddress, ...]) -> None:
-        """Raise LinkError for an address of a device that is no tunnel's: all that comes from there would be routed."""
+        """Raise LinkError for an address of a device that is no tunnel's: all that comes from there would be routed.
+
+        And for one that a tunnel leads to: who asks for it would find this machine.
+        """
+        why = target(addresses, frozenset().union(*self._destinations.values()))
+        if why is not None:
+            raise LinkError(why, errno.EADDRINUSE)
         tunnels = {spec.interface for spec in self._specs.values()}
         held = await self._netlink.ask("read the addresses of devices", addresses_of_devices)
         why = taken(addresses, ((address, device) for address, device in held if device not in tunnels))

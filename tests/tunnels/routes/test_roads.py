@@ -499,3 +499,14 @@ def test_slots_tell_gateways_apart():
         first.release()
 
     in_namespace(scenario)
+
+
+def test_a_server_cannot_give_out_a_target():
+    async def scenario():
+        device("zone-a", "10.10.1.2/24", "192.168.100.30/32")
+        async with kernel_roads(spec("zone-a"), spec("zone-b")) as roads:
+            roads.aim({"zone-b": frozenset({HOST})})
+            with pytest.raises(LinkError, match=r"cannot have the address 192\.168\.100\.30: a tunnel leads to it"):
+                await roads.open("zone-a", "zone-a", (ip_address("192.168.100.30"),))
+
+    in_namespace(scenario)
