@@ -292,11 +292,6 @@ def _public_key(value: object) -> str:
     return wireguard_keys.parse_key(value if isinstance(value, str) else "")
 
 
-PublicKeyField = Annotated[
-    str, PlainValidator(_public_key), WithJsonSchema({"type": "string", "pattern": wireguard_keys.PATTERN})
-]
-
-
 # ---------------------------------------------------------------- secrets and files
 
 
@@ -333,5 +328,12 @@ SecretField = Annotated[SecretRef, Confidential(), PlainValidator(parse_ref), Wi
 TextField = Annotated[SecretRef, Confidential(secret=False), PlainValidator(parse_ref), WithJsonSchema(_REFERENCE)]
 BinaryField = Annotated[
     FileRef, Confidential(), NamesFile(), PlainValidator(_file_ref), WithJsonSchema(_REFERENCE["anyOf"][1])
+]
+# What stands where a public key should be may be a private one.
+PublicKeyField = Annotated[
+    str,
+    Confidential(secret=False),
+    PlainValidator(_public_key),
+    WithJsonSchema({"type": "string", "pattern": wireguard_keys.PATTERN}),
 ]
 PathField = Annotated[str, NamesFile(), Field(min_length=1)]
