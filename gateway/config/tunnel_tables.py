@@ -176,7 +176,7 @@ class IpsecKeys(VpnKeys):
         default=None, min_length=1, description="IKE proposals to offer, best first. Left out: strongSwan's."
     )
     remote_networks: list[NetworkField] | None = Field(
-        default=None, min_length=1, description="Networks behind the server. Left out: what the forwards need."
+        default=None, min_length=1, description="Networks behind the server. Left out: all that the server grants."
     )
 
 

@@ -54,7 +54,7 @@ def _how(spec: VpnSpec) -> Iterator[str]:
         case IpsecSpec():
             yield spec.auth
             yield f"esp {spec.esp}"
-            yield ", ".join(map(str, spec.remote_networks)) or "networks as the forwards need"
+            yield ", ".join(map(str, spec.remote_networks)) or "all networks that the server grants"
         case WireguardSpec():
             yield f"as {', '.join(spec.addresses)}"
             yield f"keepalive {durations.render(spec.keepalive)}" if spec.keepalive else "no keepalive"

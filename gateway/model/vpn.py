@@ -80,7 +80,7 @@ class OpenVpnSpec:
 class IpsecSpec:
     """`kind = "ipsec"`, IKEv2. `pkcs12` is the file's content, base64; `proposals` empty: strongSwan's default.
 
-    `remote_networks` empty: what the forwards need.
+    `remote_networks` empty: all of IPv4 is asked for, and the server narrows it to what it grants.
     """
 
     servers: tuple[Endpoint, ...] = ()
