@@ -9,8 +9,9 @@ from __future__ import annotations
 
 import pytest
 
+from tests.e2e.kinds import Kind, servers
 from tests.e2e.matrix.cases import CASES
-from tests.e2e.matrix.kinds import Kind, kinds, place, servers
+from tests.e2e.matrix.kinds import kinds, place
 from tests.e2e.matrix.play import play
 from tests.e2e.matrix.results import complaints, save
 

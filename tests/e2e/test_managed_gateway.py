@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import signal
-from pathlib import Path
 
 import pytest
 
@@ -13,6 +12,7 @@ from tests.e2e.failover import forward, page
 from tests.e2e.harness import GatewayProcess
 from tests.e2e.harness import configuration as interfaces
 from tests.e2e.managed import activities, configuration, driver, stands, tunnel
+from tests.e2e.traces import children, kept, place
 from tests.lab.servers.openvpn import OpenVpnServer
 from tests.lab.topology import CORP_ADDRESS, Site
 from tests.lab.waiting import eventually
@@ -28,34 +28,6 @@ def entry(empty_lab):
     """A `[[tunnel]]` of a server that runs."""
     with empty_lab.serving(OpenVpnServer(empty_lab.workshop, Site.A)) as server:
         yield tunnel("zone-a", server.access)
-
-
-def kept(lab) -> dict[str, list[object]]:
-    """What a gateway might leave behind: rules, routes of all tables (the kernel's own aside), devices."""
-    found: dict[str, list[object]] = {
-        words: [it for it in json.loads(lab.cloud.run(["ip", "-j", *words.split()]) or "[]") if not _is_own(it)]
-        for words in ("rule", "-6 rule", "route show table all", "-6 route show table all")
-    }
-    found["devices"] = sorted(link["ifname"] for link in json.loads(lab.cloud.run(["ip", "-j", "link"])))
-    return found
-
-
-def _is_own(entry: dict[str, object]) -> bool:
-    """Whether the kernel made it: those of IPv6 come a while after their device."""
-    return entry.get("protocol") == "kernel"
-
-
-def place(pid: int) -> Path:
-    """The directory of the sockets of the gateway's VPN clients: it holds its lock."""
-    held = {link.readlink() for link in Path(f"/proc/{pid}/fd").iterdir()}
-    (found,) = [path for path in held if path.name.startswith("vpn-")]
-    return found
-
-
-def children(pid: int, name: str) -> list[int]:
-    """The processes called `name` that `pid` has started."""
-    found = [int(each) for each in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
-    return [each for each in found if Path(f"/proc/{each}/comm").read_text().strip() == name]
 
 
 async def test_the_first_client_finds_the_tunnel_up_and_nothing_is_left_at_the_end(empty_lab, entry, tmp_path):

@@ -54,3 +54,9 @@ def _name(pid: int) -> str:
         return Path(f"/proc/{pid}/comm").read_text().strip()
     except (FileNotFoundError, ProcessLookupError):
         return ""
+
+
+def descendants(pid: int) -> list[ProcessId]:
+    """The processes that `pid` has started, those that these have started, and so on."""
+    found = [identity for each in children(pid) if (identity := ProcessId.of(each)) is not None]
+    return [*found, *(further for each in found for further in descendants(each.pid))]

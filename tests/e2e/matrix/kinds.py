@@ -7,15 +7,14 @@ say, so that one configuration serves for every pair. New sessions go back soon.
 from __future__ import annotations
 
 import signal
-from collections.abc import AsyncIterator, Iterator, Mapping
-from contextlib import ExitStack, asynccontextmanager, contextmanager
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
 from dataclasses import replace
-from enum import Enum
 from pathlib import Path
 
-from tests.e2e.failover import zone
 from tests.e2e.harness import GatewayProcess
-from tests.e2e.managed import configuration, connected, told, tunnel
+from tests.e2e.kinds import TUNNELS, Kind, ManagedServer, entries
+from tests.e2e.managed import configuration, connected, told
 from tests.e2e.matrix.cases import Case
 from tests.e2e.matrix.stage import Stage, Way, all_up, bulk_forward
 from tests.e2e.traces import child
@@ -23,34 +22,8 @@ from tests.lab.errors import CommandError
 from tests.lab.faults import Fault
 from tests.lab.lab import Lab
 from tests.lab.processes import ProcessId
-from tests.lab.servers.ipsec import IpsecServer
-from tests.lab.servers.openvpn import OpenVpnServer
-from tests.lab.servers.wireguard import WireGuardServer
-from tests.lab.topology import Site
 
-ManagedServer = OpenVpnServer | IpsecServer | WireGuardServer
 _SOON_BACK = 'failback_delay = "1s"'
-
-
-class Kind(Enum):
-    """A kind of tunnel, the site that it leads to in the matrix, and the program that the gateway starts for it."""
-
-    OPENVPN = ("openvpn", Site.A, "openvpn")
-    IPSEC = ("ipsec", Site.B, "charon")
-    WIREGUARD = ("wireguard", Site.C, "wireguard-go")
-
-    def __init__(self, word: str, site: Site, program: str) -> None:
-        self.word = word
-        self.site = site
-        self.program = program
-
-    def __str__(self) -> str:
-        return self.word
-
-    @property
-    def tunnel(self) -> str:
-        """Its name in the configuration, and its device's."""
-        return zone(self.site)
 
 
 PAIRS = tuple((active, standby) for active in Kind for standby in Kind if active is not standby)
@@ -59,17 +32,6 @@ PAIRS = tuple((active, standby) for active in Kind for standby in Kind if active
 def place(active: Kind, standby: Kind) -> str:
     """Where the results of a pair are kept, below the matrix' own."""
     return f"kinds/{active}-{standby}"
-
-
-@contextmanager
-def servers(lab: Lab) -> Iterator[Mapping[Kind, ManagedServer]]:
-    """A server of each kind, each at its site, while the context lasts."""
-    with ExitStack() as stack:
-        yield {
-            Kind.OPENVPN: stack.enter_context(lab.serving(OpenVpnServer(lab.workshop, Kind.OPENVPN.site))),
-            Kind.IPSEC: stack.enter_context(lab.serving(IpsecServer(lab.workshop, Kind.IPSEC.site))),
-            Kind.WIREGUARD: stack.enter_context(lab.serving(WireGuardServer(lab.workshop, Kind.WIREGUARD.site))),
-        }
 
 
 @asynccontextmanager
@@ -86,13 +48,12 @@ async def kinds(
         for way in ways
         for entry in way.forwards([active.tunnel, way.standby, *(it.standby for it in ways if it is not way)])
     ]
-    tunnels = [tunnel(kind.tunnel, running[kind].access, _SOON_BACK) for kind in Kind]
     bulk = bulk_forward(lab, case, f'tunnels = ["{active.tunnel}", "{ways[0].standby}"]')
-    text = configuration(lab, directory, *tunnels, *forwards, *bulk)
+    text = configuration(lab, directory, *entries(running, _SOON_BACK), *forwards, *bulk)
     with lab.capture() as capture:
         async with GatewayProcess(lab, directory, text) as gateway:
             await gateway.event("gateway.started")
-            await connected(gateway, *(kind.tunnel for kind in Kind))
+            await connected(gateway, *TUNNELS)
             stage = Stage(
                 lab=lab,
                 gateway=gateway,
