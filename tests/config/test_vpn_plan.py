@@ -56,7 +56,7 @@ def test_three_kinds_in_one_table(example):
         VpnRow(
             name="zone-b",
             servers="vpn-b1.example.com:500, vpn-b2.example.com:500",
-            how="mschapv2, esp auto, networks as the forwards need",
+            how="mschapv2, esp auto, all networks that the server grants",
             login="myuser, by password",
             trust=authority,
             connects=connects,
