@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import signal
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
@@ -86,8 +87,15 @@ async def _started(configuration: Path, on_line: Callable[[str], None]) -> Async
                 yield process, birth.device
                 return
         if not birth.held or loop.time() > deadline:
-            failure = _unread(configuration) if process.returncode == _UNREAD else None
-            raise CharonError(f"charon ended with status {process.returncode} before it took orders", failure)
+            raise _stillborn(process.returncode or 0, configuration)
+
+
+def _stillborn(status: int, configuration: Path) -> CharonError:
+    if status < 0:
+        text = f"charon was ended by {signal.Signals(-status).name} before it took orders"
+        return CharonError(text, Failure(reason=FailureReason.CLIENT_DIED, detail=text))
+    failure = _unread(configuration) if status == _UNREAD else None
+    return CharonError(f"charon ended with status {status} before it took orders", failure)
 
 
 def _unread(configuration: Path) -> Failure:

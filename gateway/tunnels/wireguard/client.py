@@ -26,6 +26,7 @@ from gateway.tunnels.wireguard.speech import Said
 from gateway.tunnels.wireguard.userspace import WireguardGo
 
 _FORGET: Final = 2.0  # seconds to take leave of a peer
+_DYING: Final = 0.5  # seconds from the end of its device to that of a process
 _APART: Final = 0.05
 """Seconds from one peer to the next. A server takes a second handshake within 20 ms for a flood, or one that is played
 again, and is silent; the next is tried after five seconds."""
@@ -98,7 +99,12 @@ class WireguardClient:
         """One connection over the open device, from its beginning to its end: why it ended. Raises LinkError."""
         vpn = self._vpn
         own: list[IPInterface] = [ip_interface(address) for address in vpn.addresses]
-        await self._links.configure(self.interface, addresses=own, mtu=vpn.mtu or _MTU)
+        try:
+            await self._links.configure(self.interface, addresses=own, mtu=vpn.mtu or _MTU)
+        except LinkError as error:
+            if (death := await _death(device)) is not None:
+                raise DeviceError(FailureReason.CLIENT_DIED, death) from error
+            raise
         peering = Peering(
             private_key=self._private_key,
             public_key=vpn.peer_public_key,
@@ -122,6 +128,14 @@ class WireguardClient:
     def _hear(self, said: Said) -> None:
         if self._connection is not None:
             self._connection.hear(said)
+
+
+async def _death(device: Device) -> str | None:
+    """How what makes the device has ended, if it has: its device went with it."""
+    with suppress(TimeoutError):
+        async with asyncio.timeout(_DYING):
+            return await device.ended()
+    return None
 
 
 async def _part(device: Device) -> None:

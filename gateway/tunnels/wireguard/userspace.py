@@ -106,9 +106,7 @@ class WireguardGo:
     async def ended(self) -> str:
         """See `device.Device`."""
         assert self._process is not None  # noqa: S101 - of an open device
-        status = await self._process.wait()
-        how = f"was ended by {signal.Signals(-status).name}" if status < 0 else f"ended with status {status}"
-        return f"{PROGRAM} {how}"
+        return f"{PROGRAM} {_ending(await self._process.wait())}"
 
     async def close(self) -> None:
         """End it. A socket that it left, being killed, is removed unless somebody else listens there by now."""
@@ -186,7 +184,11 @@ class _Birth:
             text = f"{PROGRAM} takes no orders {_START:g} s after its start"
             raise DeviceError(FailureReason.OTHER, text) from None
         if not self._ready.is_set():
-            raise refusal(process.name, self._error or f"ended with status {process.returncode}")
+            status = process.returncode or 0
+            if status < 0:
+                text = f"{PROGRAM} {_ending(status)} before it took orders"
+                raise DeviceError(FailureReason.CLIENT_DIED, text)
+            raise refusal(process.name, self._error or _ending(status))
 
 
 def refusal(program: str, text: str) -> DeviceError:
@@ -206,6 +208,10 @@ def refusal(program: str, text: str) -> DeviceError:
     if _TAKEN.match(text):
         return _taken("of this name")
     return DeviceError(FailureReason.OTHER, f"{program} does not start: {text}")
+
+
+def _ending(status: int) -> str:
+    return f"was ended by {signal.Signals(-status).name}" if status < 0 else f"ended with status {status}"
 
 
 def _taken(name: str) -> DeviceError:

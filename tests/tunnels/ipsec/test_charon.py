@@ -6,7 +6,7 @@ import asyncio
 
 import pytest
 
-from gateway.model import IpsecAuth
+from gateway.model import FailureReason, IpsecAuth
 from gateway.tunnels.ipsec import charon as daemon
 from gateway.tunnels.ipsec import pid_file
 from gateway.tunnels.ipsec.charon import CharonError, charon
@@ -65,3 +65,14 @@ async def test_one_that_never_takes_orders_is_not_waited_for(settings, tmp_path,
     with pytest.raises(CharonError, match="takes no orders"):
         async with charon(settings("mute"), lambda _: None):
             pass
+
+
+async def test_one_that_is_killed_before_it_is_ready_is_said_to_be(settings, tmp_path, monkeypatch):
+    program = tmp_path / "stillborn"
+    program.write_text("#!/bin/sh\nkill -KILL $$\n")
+    program.chmod(0o700)
+    monkeypatch.setattr(daemon, "PROGRAM", str(program))
+    with pytest.raises(CharonError, match="ended by SIGKILL before it took orders") as raised:
+        async with charon(settings("stillborn"), lambda _: None):
+            pass
+    assert raised.value.failure.reason is FailureReason.CLIENT_DIED

@@ -337,6 +337,17 @@ async def test_without_the_program(server, tools, monkeypatch):
     assert failure.detail == "this kernel has no WireGuard, and no-wireguard-go is not installed, or not in PATH"
 
 
+async def test_a_process_that_is_killed_before_it_is_ready_is_said_to_be(server, tools, tmp_path_factory, monkeypatch):
+    program = tmp_path_factory.mktemp("programs") / "stillborn"
+    program.write_text("#!/bin/sh\nkill -KILL $$\n")
+    program.chmod(0o700)
+    monkeypatch.setattr(userspace, "PROGRAM", str(program))
+    async with running(WireguardClient(entry(server.access), tools)) as run:
+        failure = await run.ended()
+    assert failure.reason is FailureReason.CLIENT_DIED
+    assert "was ended by SIGKILL before it took orders" in failure.detail
+
+
 # ---------------------------------------------------------------- secrets
 
 
