@@ -44,7 +44,7 @@ async def _complaints(lab, directory, case, active, running, *, lasts, number=No
 
 @pytest.mark.parametrize(
     ("name", "active", "slack"),
-    [("client-killed", Kind.OPENVPN, _BUSY), ("blackhole", Kind.IPSEC, 1.0), ("client-killed", Kind.WIREGUARD, _BUSY)],
+    [("blackhole", Kind.IPSEC, 1.0), ("client-killed", Kind.WIREGUARD, _BUSY)],
     ids=str,
 )
 async def test_in_short(empty_lab, running, tmp_path, name, active, slack):

@@ -89,7 +89,11 @@ async def _at_rest(gateway, fresh, warm):
     return found
 
 
-@pytest.mark.parametrize("kind", Kind, ids=str)
+@pytest.mark.parametrize(
+    "kind",
+    [Kind.OPENVPN, *(pytest.param(kind, marks=pytest.mark.matrix) for kind in (Kind.IPSEC, Kind.WIREGUARD))],
+    ids=str,
+)
 async def test_a_client_that_dies_whenever_it_starts_is_seen_and_started_ever_more_slowly(
     empty_lab, running, tmp_path, kind
 ):

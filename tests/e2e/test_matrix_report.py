@@ -8,7 +8,7 @@ import pytest
 
 from tests.e2e.matrix.__main__ import main
 from tests.e2e.matrix.cases import CASES, Sort
-from tests.e2e.matrix.report import BEGIN, END, into, table
+from tests.e2e.matrix.report import KINDS, MATRIX, begin, end, into, kinds_table, table
 from tests.e2e.matrix.results import OUTPUT, Count, Round, complaints, load, save
 
 _FALLEN = Round(
@@ -64,6 +64,7 @@ def test_what_keeps_every_promise_is_good(case):
         ("blackhole", {"moved": 3.1}, "moved after 3.1 s instead of 3.0 s"),
         ("blackhole", {"moved": None}, "moved after None s"),
         ("blackhole", {"back": None}, "did not come back"),
+        ("blackhole", {"returned": False}, "new sessions did not go back"),
         ("blackhole", {"active": Count(held=20, lost=19)}, "only 19 of 20"),
         ("blackhole", {"standby": Count(held=10, lost=1)}, "1 of 10 sessions lost on the standby"),
         ("blackhole", {"failed": 1}, "worse than RST"),
@@ -107,14 +108,32 @@ def test_rounds_are_kept_and_put_into_a_document(tmp_path, monkeypatch):
         save(CASES["blackhole"], number, seen)
     assert load(tmp_path / "results", CASES["blackhole"]) == [_FALLEN, _CALM]
     document = tmp_path / "failover.md"
-    document.write_text(f"before\n{BEGIN}\nold\n{END}\nafter\n")
+    kinds = f"{begin(KINDS)}\nkinds\n{end(KINDS)}\n"
+    document.write_text(f"before\n{begin(MATRIX)}\nold\n{end(MATRIX)}\nafter\n{kinds}")
     main(["report", str(tmp_path / "results"), str(document)])
     text = document.read_text()
-    assert text.startswith(f"before\n{BEGIN}\n\n| fault |")
-    assert text.endswith(f"|\n\n{END}\nafter\n")
+    assert text.startswith(f"before\n{begin(MATRIX)}\n\n| fault |")
+    assert text.endswith(f"|\n\n{end(MATRIX)}\nafter\n{kinds}"), "of what was not played nothing is written"
     assert "old" not in text
     with pytest.raises(ValueError, match="has no"):
         into("nothing", "table")
+
+
+def test_each_pair_of_kinds_has_a_column_and_what_was_missed_is_said(tmp_path, monkeypatch):
+    monkeypatch.setenv(OUTPUT, str(tmp_path))
+    good = replace(_FALLEN, moved=1.9, decided=1.8, tunnel="zone-b", transitions={"zone-b": ["up down x", "down up y"]})
+    save(CASES["blackhole"], 1, good, place="kinds/ipsec-openvpn")
+    save(CASES["blackhole"], 1, replace(good, moved=4.0), place="kinds/ipsec-wireguard")
+    save(CASES["loss"], 1, _CALM, place="kinds/ipsec-wireguard")
+    document = tmp_path / "failover.md"
+    document.write_text(f"{begin(KINDS)}\n{end(KINDS)}\n")
+    main(["report", str(tmp_path), str(document)])
+    lines = document.read_text().splitlines()
+    assert "| fault | goal | ipsec → openvpn | ipsec → wireguard |" in lines
+    assert f"| {CASES['blackhole'].title} | ≤ 3.0 s | 1.9 s, 3.0 s | **4.0 s, 3.0 s** |" in lines
+    assert f"| {CASES['loss'].title} | – | – | 0 false |" in lines
+    assert f"- {CASES['blackhole'].title}, ipsec → wireguard: moved after 4.0 s instead of 3.0 s" in lines
+    assert "Missed" not in kinds_table({("ipsec", "openvpn"): {"blackhole": [good]}}, CASES.values())
 
 
 def test_without_a_place_nothing_is_kept(tmp_path, monkeypatch):

@@ -1,4 +1,4 @@
-"""The matrix as a Markdown table: a row for each fault, the worst of its rounds in each column. Pure."""
+"""The matrix as Markdown tables: a row for each fault, the worst of its rounds in each column. Pure."""
 
 from __future__ import annotations
 
@@ -7,8 +7,12 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from tests.e2e.matrix.cases import Case
 from tests.e2e.matrix.results import Count, Round, complaints, false_transitions
 
-BEGIN = "<!-- matrix: written by `python -m tests.e2e.matrix report` -->"
-END = "<!-- matrix: end -->"
+_WRITTEN = "written by `python -m tests.e2e.matrix report`"
+MATRIX, KINDS = "matrix", "kinds"
+"""The marks of the two tables in a document."""
+
+Pair = tuple[str, str]
+"""An active kind, and the one that stands by."""
 
 _NONE = "–"
 _HEAD = (
@@ -32,17 +36,49 @@ def table(rounds: Mapping[str, Sequence[Round]], cases: Iterable[Case]) -> str:
     """The table. Cases without rounds are left out."""
     rows = [_row(case, rounds[case.name]) for case in cases if rounds.get(case.name)]
     align = "|---|---|" + "---:|" * 4 + "---|" + "---:|" * 4 + "---|"
-    lines = ["| " + " | ".join(_HEAD) + " |", align, *("| " + " | ".join(row) + " |" for row in rows)]
+    lines = [_line(_HEAD), align, *map(_line, rows)]
     return "\n".join(lines) + "\n"
 
 
-def into(document: str, made: str) -> str:
+def kinds_table(rounds: Mapping[Pair, Mapping[str, Sequence[Round]]], cases: Iterable[Case]) -> str:
+    """The table of tunnels of different kinds: a column for each pair, active and standby; and what was missed.
+
+    A cell has the time to the first session on the standby, and that to the active tunnel being UP again.
+    """
+    pairs = [pair for pair in rounds if any(rounds[pair].values())]
+    played = [case for case in cases if any(rounds[pair].get(case.name) for pair in pairs)]
+    head = ["fault", "goal", *(f"{active} → {standby}" for active, standby in pairs)]
+    rows = [
+        [case.title, _goal(case), *(_cell(case, rounds[pair].get(case.name, ())) for pair in pairs)] for case in played
+    ]
+    lines = [_line(head), "|---|" + "---:|" * (len(head) - 1), *map(_line, rows)]
+    missed = [
+        f"- {case.title}, {active} → {standby}: {complaint}"
+        for case in played
+        for active, standby in pairs
+        for each in rounds[active, standby].get(case.name, ())
+        for complaint in complaints(case, each)
+    ]
+    return "\n".join([*lines, *(["", "Missed:", "", *missed] if missed else [])]) + "\n"
+
+
+def begin(mark: str) -> str:
+    """The line of a document after which the table `mark` begins."""
+    return f"<!-- {mark}: {_WRITTEN} -->"
+
+
+def end(mark: str) -> str:
+    """The line before which it ends."""
+    return f"<!-- {mark}: end -->"
+
+
+def into(document: str, made: str, mark: str = MATRIX) -> str:
     """`document` with `made` between its marks. Raises ValueError if it has none."""
-    before, begin, rest = document.partition(BEGIN)
-    _, end, after = rest.partition(END)
-    if not begin or not end:
-        raise ValueError(f"the document has no {BEGIN} and {END}")
-    return f"{before}{BEGIN}\n\n{made}\n{END}{after}"
+    before, first, rest = document.partition(begin(mark))
+    _, last, after = rest.partition(end(mark))
+    if not first or not last:
+        raise ValueError(f"the document has no {begin(mark)} and {end(mark)}")
+    return f"{before}{first}\n\n{made}\n{last}{after}"
 
 
 def _row(case: Case, rounds: Sequence[Round]) -> Sequence[str]:
@@ -54,7 +90,7 @@ def _row(case: Case, rounds: Sequence[Round]) -> Sequence[str]:
         str(len(rounds)),
         _worst(rounds, lambda each: each.decided) if case.sort.moves else _NONE,
         _worst(rounds, lambda each: each.moved) if case.sort.moves else _NONE,
-        _NONE if case.sort.goal is None else f"≤ {_seconds(case.sort.goal)}",
+        _goal(case),
         ", ".join(causes) or _NONE,
         _lost(each.active for each in rounds),
         _lost(each.standby for each in rounds),
@@ -63,6 +99,25 @@ def _row(case: Case, rounds: Sequence[Round]) -> Sequence[str]:
         _pages(rounds),
         "good" if not wrong else "missed: " + "; ".join(wrong).replace("|", "/"),
     )
+
+
+def _cell(case: Case, rounds: Sequence[Round]) -> str:
+    if not rounds:
+        return _NONE
+    shown = (
+        f"{_worst(rounds, lambda each: each.moved)}, {_worst(rounds, lambda each: each.back)}"
+        if case.sort.moves
+        else f"{sum(false_transitions(case, each) for each in rounds)} false"
+    )
+    return f"**{shown}**" if any(complaints(case, each) for each in rounds) else shown
+
+
+def _goal(case: Case) -> str:
+    return _NONE if case.sort.goal is None else f"≤ {_seconds(case.sort.goal)}"
+
+
+def _line(cells: Iterable[str]) -> str:
+    return "| " + " | ".join(cells) + " |"
 
 
 def _worst(rounds: Sequence[Round], figure: Callable[[Round], float | None]) -> str:
