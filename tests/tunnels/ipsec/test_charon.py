@@ -10,7 +10,7 @@ from gateway.model import FailureReason, IpsecAuth
 from gateway.tunnels.ipsec import charon as daemon
 from gateway.tunnels.ipsec import pid_file
 from gateway.tunnels.ipsec.charon import CharonError, charon
-from gateway.tunnels.ipsec.settings import Encryption, Settings
+from gateway.tunnels.ipsec.settings import TABLE, Encryption, Settings
 
 pytestmark = pytest.mark.lab
 
@@ -28,8 +28,8 @@ async def test_it_takes_orders_and_nothing_of_it_is_outside(empty_lab, settings,
     async with charon(settings("one"), lines.append) as running:
         await running.orders.give("version", {})
         assert empty_lab.cloud.link(running.device) is not None
-        assert "fwmark" not in empty_lab.cloud.run(["ip", "rule"])
-        assert "fwmark" not in empty_lab.cloud.run(["ip", "-6", "rule"])
+        assert f"lookup {TABLE}" not in empty_lab.cloud.run(["ip", "rule"])
+        assert f"lookup {TABLE}" not in empty_lab.cloud.run(["ip", "-6", "rule"])
         assert not _names(running.process.pid)
     assert running.process.returncode == 0
     assert any("SIGTERM received" in line for line in lines)
