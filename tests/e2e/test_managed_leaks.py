@@ -1,0 +1,84 @@
+"""Nothing leaves beside a tunnel of the gateway's own: neither by the default route nor by another tunnel.
+
+No tunnel is probed, so that whatever is seen on another tunnel's device, or outside, has leaked. A device is deleted
+under a session that waits for an answer. When the tunnel is back the company's server goes on sending to a socket that
+is no more, and the kernel answers with RST, which belongs to no socket and knows nothing of devices.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from tests.e2e.failover import LOOPBACK, PATIENCE, page
+from tests.e2e.harness import GatewayProcess
+from tests.e2e.kinds import FORWARDS, TUNNELS, Kind, entries, servers
+from tests.e2e.managed import ask, configuration, connected, stands
+from tests.lab import client
+from tests.lab.capture import TO_CORP, Capture
+from tests.lab.topology import PHYSICAL_LINKS
+from tests.lab.waiting import eventually
+
+pytestmark = pytest.mark.lab
+
+_LINES = 'reconnect_after = "1s"\n[tunnel.health]\nprobes = []'
+
+
+@pytest.fixture(scope="module")
+def running(shared_empty_lab):
+    with servers(shared_empty_lab) as running:
+        yield running
+
+
+async def test_whatever_becomes_of_a_tunnel_nothing_leaves_beside_it(empty_lab, running, tmp_path):
+    text = configuration(empty_lab, tmp_path, *entries(running, _LINES), *FORWARDS)
+    async with GatewayProcess(empty_lab, tmp_path, text) as gateway:
+        await gateway.event("gateway.started")
+        await connected(gateway, *TUNNELS)
+        for kind in Kind:
+            elsewhere = (*PHYSICAL_LINKS, *(name for name in TUNNELS if name != kind.tunnel))
+            with Capture(empty_lab.cloud, empty_lab.processes, TO_CORP, elsewhere) as capture:
+                await _late_answer(empty_lab, gateway, kind)
+                await _without(empty_lab, gateway, kind)
+            assert capture.packets == (), kind
+        assert await gateway.terminate() == 0
+
+
+async def _late_answer(lab, gateway, kind):
+    """Delete its device under a session, and return when the kernel has sent RST to the company's server."""
+    mark = len(gateway.events)
+    _, writer = await client.connect(lab.cloud, LOOPBACK, kind.port)
+    writer.write(b"GET /slow?s=0.3 HTTP/1.1\r\nHost: corp\r\n\r\n")
+    await gateway.metric("gateway_bytes_total", lambda value: value > 0, tunnel=kind.tunnel, direction="to_target")
+    lab.cloud.ip(f"link del {kind.tunnel}")
+    await gateway.event("tunnel.transition", since=mark, tunnel=kind.tunnel, new="down")
+    writer.transport.abort()
+    with pytest.raises((OSError, EOFError)):
+        await page(lab, kind.port)
+    before = lab.cloud.call(_resets_sent)
+    await gateway.event("tunnel.transition", since=mark, tunnel=kind.tunnel, new="up", within=30.0)
+
+    async def sent() -> bool:
+        return lab.cloud.call(_resets_sent) > before
+
+    await eventually(sent, within=PATIENCE, what="the kernel sends RST")
+
+
+async def _without(lab, gateway, kind):
+    """Disconnect it, ask for the page in vain, and connect it again."""
+    mark = len(gateway.events)
+    await ask(lab, "disconnect", kind.tunnel)
+    await stands(gateway, kind.tunnel, "stopped")
+    with pytest.raises((OSError, EOFError)):
+        await page(lab, kind.port)
+    await ask(lab, "connect", kind.tunnel)
+    await gateway.event("tunnel.transition", since=mark, tunnel=kind.tunnel, new="up")
+
+
+def _resets_sent():
+    """How many RSTs the kernel has sent in the calling thread's namespace, whether or not they found a way out."""
+    names, values = [
+        line.split() for line in Path("/proc/thread-self/net/snmp").read_text().splitlines() if line.startswith("Tcp:")
+    ]
+    return int(dict(zip(names, values, strict=True))["OutRsts"])
