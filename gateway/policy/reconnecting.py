@@ -3,13 +3,16 @@
 A tunnel that carries nothing for `reconnect_after` seconds is connected anew, by the next of its servers: a server that
 was replaced, or whose routes are gone, goes on answering its clients for ever. How often is then for the driver's
 back-off to say, which counts a connection that did not last as a failure.
+
+A tunnel that is about to be UP again is left alone, however long its `rise` takes: what ended its connection then would
+keep it DOWN for ever.
 """
 
 from __future__ import annotations
 
 from typing import Final
 
-from gateway.model import AdminState, Cause, DriverState, DriverStatus, Health
+from gateway.model import AdminState, Cause, DriverState, DriverStatus, Health, TunnelSpec
 from gateway.policy import reasons
 from gateway.policy.state import TunnelState
 
@@ -34,8 +37,19 @@ def complaint(tunnel: TunnelState, status: DriverStatus, now: float) -> str | No
         or tunnel.admin is AdminState.DISABLED
         or tunnel.health.health is not Health.DOWN
         or cause not in _CURABLE
-        or now - max(tunnel.health.since, status.since) < tunnel.spec.reconnect_after
+        or _recovers(tunnel)
+        or now - max(tunnel.health.since, status.since) < _patience(tunnel.spec)
     ):
         return None
     said = reasons.of_tunnel(tunnel, cause, now)
-    return f"connected, but down for {tunnel.spec.reconnect_after:g} s and more ({cause}): {said}"
+    return f"connected, but down for {_patience(tunnel.spec):g} s and more ({cause}): {said}"
+
+
+def _recovers(tunnel: TunnelState) -> bool:
+    """Whether nothing speaks against it any more."""
+    return tunnel.pulse.run > 0 if tunnel.is_probed else tunnel.health.good_since is not None
+
+
+def _patience(spec: TunnelSpec) -> float:
+    """Seconds: enough for a probe to be sent and answered, whatever is configured."""
+    return max(spec.reconnect_after, spec.health.interval + spec.health.timeout)

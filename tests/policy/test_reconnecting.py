@@ -4,8 +4,9 @@ from dataclasses import replace
 
 import pytest
 
-from gateway.model import AdminState, Cause, DriverState, DriverStatus, Health
+from gateway.model import AdminState, Cause, DriverState, DriverStatus, Health, HealthSettings
 from gateway.policy.health import TunnelHealth
+from gateway.policy.pulse import Pulse
 from gateway.policy.reconnecting import complaint
 from gateway.policy.state import TunnelState
 from tests.policy.scenes import tunnel
@@ -28,6 +29,27 @@ def test_a_connection_gets_its_ten_seconds_although_the_tunnel_has_been_down_for
     young = replace(CONNECTED, since=105.0)
     assert complaint(DOWN, young, 110.0) is None
     assert complaint(DOWN, young, 115.0) is not None
+
+
+def test_a_tunnel_that_looks_good_again_is_left_alone_however_long_that_takes():
+    waiting = replace(DOWN, health=replace(DOWN.health, cause=Cause.DEVICE_GONE, good_since=104.0))
+    assert complaint(waiting, CONNECTED, 1000.0) is None
+    gone_again = replace(waiting, health=replace(waiting.health, good_since=None))
+    assert complaint(gone_again, CONNECTED, 1000.0) is not None
+
+
+@pytest.mark.parametrize(("run", "is_left_alone"), [(1, True), (0, False), (-1, False)])
+def test_a_tunnel_whose_probes_are_answered_again_is_left_alone(run: int, is_left_alone: bool):
+    probed = replace(DOWN, is_probed=True, pulse=Pulse(run=run))
+    assert (complaint(probed, CONNECTED, 1000.0) is None) is is_left_alone
+
+
+def test_a_connection_gets_the_time_for_one_probe_whatever_is_configured():
+    rare = replace(DOWN, spec=replace(DOWN.spec, health=HealthSettings(interval=30.0, timeout=5.0)))
+    assert complaint(rare, CONNECTED, 134.9) is None
+    said = complaint(rare, CONNECTED, 135.0)
+    assert said is not None
+    assert said.startswith("connected, but down for 35 s and more")
 
 
 @pytest.mark.parametrize("state", [it for it in DriverState if it is not DriverState.CONNECTED])
