@@ -46,7 +46,8 @@ def configuration(job: Job, options: Mapping[str, str]) -> str:
     settings.update({key: toml_value(value) for key, value in options.items()})
     names = [f"tunnel-{number}" for number, _ in enumerate(job.place.devices)]
     lines = ["[gateway]", *(f"{key} = {value}" for key, value in settings.items()), ""]
-    lines += ["[admin]", f'listen = "127.0.0.1:{job.admin_port}"', f'socket = "{job.directory}/control.sock"', ""]
+    lines += ["[admin]", f'listen = "127.0.0.1:{job.admin_port}"', f'socket = "{job.directory}/control.sock"']
+    lines += ["book = false", ""]  # the machine's own may be in use
     for name, device in zip(names, job.place.devices, strict=True):
         lines += ["[[tunnel]]", f'name = "{name}"', 'kind = "interface"', f'interface = "{device}"', ""]
     lines += [

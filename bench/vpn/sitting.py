@@ -136,8 +136,7 @@ def brought_up(bench: Bench, kind: Kind, directory: Path) -> Iterator[Tunnel]:
         file = directory / "forwards.toml"
         entry = tunnel(_NAME, server.access, *kind.further)
         file.write_text(configuration(lab, directory, entry, *forwards, gateway=_SETTINGS))
-        # It keeps its book in the sample's directory, not in the machine's.
-        command = ["env", f"STATE_DIRECTORY={directory}", sys.executable, "-m", "gateway", "--config", str(file)]
+        command = [sys.executable, "-m", "gateway", "--config", str(file)]
         running = child("gateway", command, namespace=bench.cloud, core=cores.gateway, directory=directory, quiet=True)
         gateway = stack.enter_context(running)
         _wait_until_served(bench, gateway)

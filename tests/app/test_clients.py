@@ -35,7 +35,12 @@ from tests.control.hands import RecordingHands
 from tests.control.test_controller import DEADLINE, kernel
 from tests.policy.scenes import GOOD, LINK_DOWN, forward, tunnel
 
-MANAGED = replace(tunnel("a"), kind=TunnelKind.OPENVPN, reconnect_after=0.05)
+MANAGED = replace(
+    tunnel("a"),
+    kind=TunnelKind.OPENVPN,
+    reconnect_after=0.05,
+    health=replace(tunnel("a").health, interval=0.02, timeout=0.01),
+)
 PLAIN = tunnel("b")
 ME = "uid 0, pid 7"
 

@@ -44,6 +44,7 @@ def test_a_key_belongs_to_its_certificate_alone():
         ("", "holds no private key in PEM"),
         (CLIENT.key[:100], "holds no private key in PEM"),
     ],
+    ids=["encrypted", "a certificate", "empty", "cut off"],
 )
 def test_no_key_that_can_be_used(text, why):
     with pytest.raises(ValueError, match=why) as caught:
