@@ -74,7 +74,7 @@ debian-packages:
 
 .PHONY: test
 test: $(DEV_STAMP) debian-packages ## all tests but those that take minutes; PYTEST_ARGS go to pytest
-	@$(PY) -m pytest -m "not matrix" $(PYTEST_ARGS)
+	@scripts/run-tests $(PYTEST_ARGS)
 
 .PHONY: matrix
 matrix: $(DEV_STAMP) debian-packages image-packages ## the tests that take minutes: soaks, the fault matrix, the image (root)
@@ -90,8 +90,11 @@ lint: $(DEV_STAMP) ## ruff, mypy, the layers of the imports, the Dockerfile
 	@.venv/bin/hadolint Dockerfile
 
 .PHONY: check
-check: lint ## all that CI checks: lint, then the tests with their coverage
-	@$(MAKE) test PYTEST_ARGS="--cov $(PYTEST_ARGS)"
+check: lint test ## all that CI checks
+
+.PHONY: coverage
+coverage: $(DEV_STAMP) debian-packages ## the same tests, one after the other, and what they cover
+	@$(PY) -m pytest -m "not matrix" --cov $(PYTEST_ARGS)
 
 .PHONY: format
 format: $(DEV_STAMP) ## let ruff format, and fix what it can

@@ -41,7 +41,7 @@ def scripts(draw: st.DrawFn) -> Script:
 
 
 @given(option=st.sampled_from(sorted(OPTIONS)), played=st.lists(scripts(), min_size=1, max_size=5))
-@settings(max_examples=250, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=120, deadline=None, suppress_health_check=list(HealthCheck))
 async def test_what_arrives_is_what_was_sent_or_a_reset(option: str, played: list[Script]) -> None:
     async with running_rig(OPTIONS[option]) as rig:
         await Play(rig, played).run()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 import time
 
 import pytest
@@ -18,12 +19,14 @@ pytestmark = pytest.mark.lab
 _A, _B = zone(Site.A), zone(Site.B)
 _CROWD = 1000
 _STEADY = 200
-_GOAL = 0.05  # seconds
+_GOAL = 0.05  # seconds, on a machine that does nothing else
+_LENIENT = 1.0  # seconds, on any
 _TRIES = 3
 _GRACE = 1.5  # seconds
 
 
-async def test_a_thousand_sessions_are_reset_within_50_ms_and_no_other_is_touched(lab, tmp_path):
+@pytest.mark.parametrize("goal", [_LENIENT, pytest.param(_GOAL, marks=pytest.mark.matrix)])
+async def test_a_thousand_sessions_are_reset_at_once_and_no_other_is_touched(lab, tmp_path, goal):
     """From the kernel's word that the carrier is lost to the moment at which the last client has seen RST.
 
     A busy machine takes the processor away from the gateway: the time for which it was ready to run, and did not run,
@@ -39,7 +42,7 @@ async def test_a_thousand_sessions_are_reset_within_50_ms_and_no_other_is_touche
     async with sealed_gateway(lab, tmp_path, *forwards, gateway='session_log = "off"') as gateway:
         with crowd(lab.cloud, 33001, _STEADY) as steady:
             await asyncio.to_thread(steady.gather, within=PATIENCE)
-            while len(figures) < _TRIES and min(figures, default=1.0) > _GOAL:
+            while len(figures) < _TRIES and min(figures, default=math.inf) > goal:
                 await active(gateway, "echo", Site.A)
                 with crowd(lab.cloud, 33000, _CROWD) as doomed:
                     await asyncio.to_thread(doomed.gather, within=PATIENCE)
@@ -64,7 +67,7 @@ async def test_a_thousand_sessions_are_reset_within_50_ms_and_no_other_is_touche
             assert metrics.value("gateway_connections_closed_total", forward="steady") == 0
             aborted = metrics.value("gateway_connections_closed_total", forward="echo", reason="tunnel_down")
             assert aborted == _CROWD * len(figures)
-    assert min(figures) <= _GOAL, figures
+    assert min(figures) <= goal, figures
 
 
 async def test_abort_ends_at_once_grace_later_unless_the_tunnel_is_back_and_keep_never(lab, tmp_path):

@@ -1,6 +1,6 @@
 """Connecting and disconnecting again and again: nothing grows, nothing is left, and a client that keeps dying is slow.
 
-`make test` has ten cycles of all kinds at once, `make matrix` two hundred.
+`make test` has eight cycles of all kinds at once, `make matrix` two hundred.
 """
 
 from __future__ import annotations
@@ -51,7 +51,7 @@ class Holdings:
         return Holdings(descriptors, int(status["Threads"]), len(children(pid)), int(status["VmRSS"]) << 10)
 
 
-@pytest.mark.parametrize("cycles", [10, pytest.param(200, marks=[pytest.mark.matrix, pytest.mark.timeout(1800)])])
+@pytest.mark.parametrize("cycles", [8, pytest.param(200, marks=[pytest.mark.matrix, pytest.mark.timeout(1800)])])
 async def test_cycles_leave_nothing_and_nothing_grows(empty_lab, running, tmp_path, cycles):
     text = configuration(empty_lab, tmp_path, *entries(running, "autoconnect = false"), *FORWARDS)
     async with GatewayProcess(empty_lab, tmp_path, text) as gateway:

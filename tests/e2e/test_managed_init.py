@@ -33,7 +33,10 @@ async def test_orphans_are_reaped_and_clients_are_still_waited_for(empty_lab, tm
             (init,) = children(process.pid)
             for _ in range(_ORPHANS):
                 _leave_an_orphan(init)
-            assert len(children(init, "sleep")) == _ORPHANS, "they are the gateway's now"
+            orphans = children(init, "sleep")
+            assert len(orphans) == _ORPHANS, "they are the gateway's now"
+            for orphan in orphans:
+                os.kill(orphan, signal.SIGTERM)
 
             async def all_reaped() -> bool:
                 return children(init, "sleep") == []
@@ -53,5 +56,5 @@ async def test_orphans_are_reaped_and_clients_are_still_waited_for(empty_lab, tm
 
 def _leave_an_orphan(init):
     """Start a process beside `init`, in its namespace of processes, and let its parent end before it does."""
-    argv = ["nsenter", "--target", str(init), "--pid", "--", "sh", "-c", "sleep 1 >/dev/null 2>&1 &"]
+    argv = ["nsenter", "--target", str(init), "--pid", "--", "sh", "-c", "sleep 60 >/dev/null 2>&1 &"]
     subprocess.run(argv, check=True)

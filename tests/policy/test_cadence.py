@@ -117,7 +117,7 @@ def test_a_start_with_many_is_bounded_and_goes_on_as_soon_as_it_may():
     assert Counter(first.values()) == {100.0: REGULAR_MOST, 101.0: REGULAR_MOST, 102.0: 20}
 
 
-@settings(deadline=None, max_examples=30)
+@settings(deadline=None, max_examples=12)
 @given(number=st.integers(1, 400), interval=st.sampled_from([0.2, 1.0, 5.0]))
 def test_never_more_than_the_bound_in_a_second_and_nobody_is_forgotten(number: int, interval: float):
     simulated = Simulation(labels(number), health=HealthSettings(interval=interval))
@@ -234,7 +234,7 @@ def test_others_are_asked_once_whether_it_is_the_tunnel():
     assert set(extra.values()) == {1}
 
 
-@settings(deadline=None, max_examples=30)
+@settings(deadline=None, max_examples=12)
 @given(number=st.integers(1, 120))
 def test_haste_is_bounded_whatever_dies_and_rotates(number: int):
     simulated = Simulation(labels(number), network=dead_from(100.2))

@@ -394,7 +394,7 @@ class Hostile(RuleBasedStateMachine):
 
 
 Hostile.TestCase.settings = settings(
-    max_examples=60, stateful_step_count=25, deadline=None, suppress_health_check=[HealthCheck.too_slow]
+    max_examples=30, stateful_step_count=25, deadline=None, suppress_health_check=[HealthCheck.too_slow]
 )
 TestHostile = Hostile.TestCase
 
@@ -403,7 +403,7 @@ TestHostile = Hostile.TestCase
 
 
 @given(periods=st.lists(st.tuples(st.floats(0.1, 20.0), st.floats(0.1, 20.0)), min_size=1, max_size=20))
-@settings(max_examples=8, deadline=None)
+@settings(max_examples=4, deadline=None)
 def test_a_path_that_flaps_makes_no_more_transitions_than_patience_allows(periods: list[tuple[float, float]]):
     """For ten minutes the path of a works and is silent by turns, over and over; b always works."""
     edges = [0.0]

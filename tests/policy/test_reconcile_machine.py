@@ -318,6 +318,6 @@ class Reconciling(RuleBasedStateMachine):
 
 
 Reconciling.TestCase.settings = settings(
-    max_examples=60, stateful_step_count=25, deadline=None, suppress_health_check=[HealthCheck.too_slow]
+    max_examples=30, stateful_step_count=25, deadline=None, suppress_health_check=[HealthCheck.too_slow]
 )
 TestReconciling = Reconciling.TestCase
