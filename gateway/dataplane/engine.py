@@ -2,7 +2,8 @@
 
 The engine's epoll descriptor is registered once with the event loop. When anything is ready, the loop calls a *turn*:
 the epoll is polled without waiting, and everything that is ready is served. Each socket is registered once for its
-whole life, so that no interest is ever toggled. What a turn does not finish (fairness) goes on in the next one.
+whole life, and no interest is toggled but for a flow that trickles (`rests`). What a turn does not finish (fairness)
+goes on in the next one.
 
 The engine owns every descriptor of the data plane, and every session's beginning and end. It implements
 `messages.DataPlane`; all calls come from the event loop's thread.
@@ -13,7 +14,7 @@ from __future__ import annotations
 import asyncio
 import select
 from _socket import socket as Socket  # noqa: N812
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from heapq import nsmallest
 from itertools import chain
@@ -36,6 +37,7 @@ from gateway.dataplane.pipes import PipePool
 from gateway.dataplane.plan import Attempt, Plan, make_plan, same_device
 from gateway.dataplane.proof import PathProof
 from gateway.dataplane.relay import CLIENT_EVENTS, SOCKET_EVENTS, Relay
+from gateway.dataplane.rests import Rests
 from gateway.dataplane.reuse import Spares, UpstreamReuse
 from gateway.dataplane.session import UNCONNECTED, Phase, Pump, Session, Sessions, Watch
 from gateway.dataplane.timeouts import overdue
@@ -111,7 +113,19 @@ class Engine:
         self._pipes = PipePool()
         self._proof = PathProof()
         self._reuse = UpstreamReuse(capacity=_SPARE_UPSTREAMS if options.reuse_upstreams else 0)
-        self._relay = Relay(epoll=self._epoll, pipes=self._pipes, finish=self.finish, splice=options.splice)
+        self._rests = Rests(
+            epoll=self._epoll,
+            pump=self._pump_rested,
+            loop=self._loop,
+            enabled=not options.busy_poll,  # whoever pays for each microsecond
+        )
+        self._relay = Relay(
+            epoll=self._epoll,
+            pipes=self._pipes,
+            finish=self.finish,
+            rests=self._rests,
+            splice=options.splice,
+        )
         self._dialer = Dialer(
             host=self,
             reuse=self._reuse,
@@ -213,6 +227,7 @@ class Engine:
         for handle in (self._sweep_timer, self._check_timer, self._resume_timer, self._next_turn):
             if handle is not None:
                 handle.cancel()
+        self._rests.close()
         self._loop.remove_reader(self._epoll.fileno())
         self._epoll.close()
         self._pipes.close()
@@ -240,6 +255,10 @@ class Engine:
             self._next_turn = self._loop.call_soon(self._turn)
         if self._dialer.dialling and self._check_timer is None:
             self.check_later()
+
+    def _pump_rested(self, pumps: Iterable[Pump]) -> None:
+        self._relay.unfinished.update(dict.fromkeys(pumps))
+        self._turn()
 
     def _spin(self) -> None:
         """Poll on for `busy_poll` after the last activity, within the limit of a turn."""
@@ -434,6 +453,8 @@ class Engine:
             self._on_session_ended(ended(session, reason))
         self.sessions -= 1
         lane.forward.active -= 1
+        if self._rests.resting:
+            self._rests.over(session)
         if up.held is not None or down.held is not None:
             self._relay.let_go(up)
             self._relay.let_go(down)

@@ -21,6 +21,7 @@ from typing import Final
 
 from gateway.dataplane.native import unread
 from gateway.dataplane.pipes import Pipe, PipePool
+from gateway.dataplane.rests import SMALL_READS, Rests
 from gateway.dataplane.session import Phase, Pump, Session
 from gateway.model import CloseReason
 
@@ -53,12 +54,14 @@ class Relay:
         epoll: select.epoll,
         pipes: PipePool,
         finish: Callable[[Session, CloseReason], None],
+        rests: Rests,
         splice: bool,
     ) -> None:
         """`finish(session, reason)` takes the session down, whatever its state. `splice=False`: always copy."""
         self._arm = epoll.modify
         self._pipes = pipes
         self._finish = finish
+        self._rests = rests
         self._buffer = bytearray(_BUFFER_BYTES)
         self._view = memoryview(self._buffer)
         self._small = [self._view[:size] for size in range(_SMALL_BYTES)]
@@ -67,7 +70,7 @@ class Relay:
         self.unfinished: dict[Pump, None] = {}
         """Pumps that used up their turn and go on in the next one."""
 
-    def pump(self, pump: Pump) -> None:  # noqa: C901, PLR0911 - the hot path: flat on purpose
+    def pump(self, pump: Pump) -> None:  # noqa: C901, PLR0911, PLR0912 - the hot path: flat on purpose
         """Move what can be moved now.
 
         Afterwards the source is dry, ended or failed, or the sink is blocked, or the turn was used up: then the pump
@@ -77,7 +80,8 @@ class Relay:
         if pump.held is not None or pump.full_reads >= self._bulk_after:
             self._pump_bulk(pump)
             return
-        source, sink = pump.source, pump.twin.source
+        twin = pump.twin
+        source, sink = pump.source, twin.source
         try:
             for _ in _ROUNDS:
                 size = source.recv_into(self._buffer, 0, _DONTWAIT)
@@ -89,7 +93,7 @@ class Relay:
                 except BlockingIOError:
                     sent = 0
                 except OSError as error:
-                    self._fail(pump.twin, error)
+                    self._fail(twin, error)
                     return
                 pump.moved += sent
                 if sent < size:
@@ -98,6 +102,13 @@ class Relay:
                     return
                 if size < _BUFFER_BYTES:
                     if not pump.read_on:
+                        pump.small_reads += 1
+                        if twin.small_reads:
+                            if twin.small_reads < 0:
+                                self._rests.end(twin)  # what comes next there may be waited for
+                            twin.small_reads = 0
+                        elif pump.small_reads >= SMALL_READS:
+                            self._rests.consider(pump)
                         return
                 else:
                     pump.full_reads += 1

@@ -60,18 +60,32 @@ class Pump:
 
     held        what was read but not taken by the sink yet: bytes (while copying) or a borrowed pipe; None: nothing
     full_reads  how many reads filled the whole buffer: enough of them make the flow bulk
+    small_reads, counted_from   how many did not, since the other direction was last read, and from when on (`rests`)
     moved       bytes that the sink took
     read_on     FIN or urgent data came: a short read does not mean drained any more, only EAGAIN does
     ended       end of file was read and passed on
     """
 
-    __slots__ = ("ended", "full_reads", "held", "moved", "read_on", "session", "source", "twin")
+    __slots__ = (
+        "counted_from",
+        "ended",
+        "full_reads",
+        "held",
+        "moved",
+        "read_on",
+        "session",
+        "small_reads",
+        "source",
+        "twin",
+    )
 
     session: Session
     source: Socket
     twin: Pump
     held: bytes | Pipe | None
     full_reads: int
+    small_reads: int
+    counted_from: float
     moved: int
     read_on: bool
     ended: bool
@@ -129,7 +143,7 @@ class Sessions:
     """Makes sessions, out of those that are over while there are some: three objects and thirty stores saved on each.
 
     A session that was put away is as new but for `plan`, `attempt` and the moments, which `take` and the dialer set;
-    its race is over before it is.
+    its race is over before it is. What its pumps have counted of small reads stays: it decides on a rest at most.
     Whoever still holds one of its pumps (`relay.unfinished` may) pumps once for the session that took it over, which
     does no harm.
     """
@@ -174,6 +188,7 @@ def _new() -> Session:
     up.twin, down.twin = down, up
     up.source = down.source = UNCONNECTED
     up.held = down.held = None
-    up.full_reads = up.moved = down.full_reads = down.moved = 0
+    up.full_reads = up.small_reads = up.moved = down.full_reads = down.small_reads = down.moved = 0
+    up.counted_from = down.counted_from = 0.0
     up.read_on = up.ended = down.read_on = down.ended = False
     return session
