@@ -21,7 +21,7 @@ from typing import Final
 
 from gateway.dataplane.native import unread
 from gateway.dataplane.pipes import Pipe, PipePool
-from gateway.dataplane.rests import SMALL_READS, Rests
+from gateway.dataplane.rests import ROW, Rests
 from gateway.dataplane.session import Phase, Pump, Session
 from gateway.model import CloseReason
 
@@ -77,10 +77,12 @@ class Relay:
         is in `unfinished`.
         """
         pump.session.last_active = self.tick
+        twin = pump.twin
+        if twin.small_reads < 0:
+            self._rests.end(twin)  # what comes next there may be waited for
         if pump.held is not None or pump.full_reads >= self._bulk_after:
             self._pump_bulk(pump)
             return
-        twin = pump.twin
         source, sink = pump.source, twin.source
         try:
             for _ in _ROUNDS:
@@ -103,11 +105,7 @@ class Relay:
                 if size < _BUFFER_BYTES:
                     if not pump.read_on:
                         pump.small_reads += 1
-                        if twin.small_reads:
-                            if twin.small_reads < 0:
-                                self._rests.end(twin)  # what comes next there may be waited for
-                            twin.small_reads = 0
-                        elif pump.small_reads >= SMALL_READS:
+                        if pump.small_reads >= ROW:
                             self._rests.consider(pump)
                         return
                 else:

@@ -1,14 +1,16 @@
 """Rests: a source that trickles is left alone for a moment, and what has come meanwhile is moved in one go.
 
-Behind a VPN client in user space, packets come one by one, and each would wake the gateway up for 1,400 bytes: most of
-what a download costs. So a flow that has come in many small reads, quickly and with nothing in the other direction, is
-not watched for a millisecond or two, and then pumped; and so on, while that is worth it. What is asked and answered
-never rests: an answer would be late. (Network cards do the same with their interrupts, for the same reason.)
+Behind a VPN client in user space, bulk comes packet by packet, and each would wake the gateway up for 1,400 bytes: most
+of what a download costs. So a flow that has come in a row of many such reads, quickly and with nothing in the other
+direction, is not watched for a millisecond or two, and then pumped; and so on, while that is worth it. Questions and
+answers take turns, and never make a row: an answer would be late. (Network cards do the same with their interrupts,
+for the same reason.)
 
-            many small reads, quickly, one way               something has come
-    watched ──────────────────────────────────▶ resting ────────────────────────▶ pumped, and resting on
-       ▲                                           │ nothing for a while, or very much; the other direction
-       └───────────────────────────────────────────┘ speaks; the sink is blocked
+               a row: many reads, each a packet or a few
+               of them, quickly, one way                         something has come
+    watched ──────────────────────────────────────▶ resting ────────────────────────▶ pumped, and resting on
+       ▲                                               │ little in many rests, or much in one;
+       └───────────────────────────────────────────────┘ the other direction speaks; the sink is blocked
 
 While its source rests, its end and its errors still wake the engine.
 """
@@ -16,7 +18,7 @@ While its source rests, its end and its errors still wake the engine.
 from __future__ import annotations
 
 import select
-from asyncio import AbstractEventLoop, TimerHandle
+from asyncio import AbstractEventLoop, Handle
 from collections.abc import Callable, Iterable
 from time import monotonic
 from typing import Final
@@ -29,17 +31,19 @@ _RESTING: Final = select.EPOLLRDHUP | select.EPOLLET
 _RESTING_SINK: Final = _RESTING | select.EPOLLOUT
 _WATCHED: Final = _RESTING_SINK | select.EPOLLIN | select.EPOLLPRI
 
-
-SMALL_READS: Final = 64
-"""After so many in a row, all in one direction, a flow is looked at."""
+ROW: Final = 64
+"""After so many reads, none of which filled the buffer, a flow is looked at."""
 
 RESTING: Final = -(1 << 62)
-"""What `small_reads` is meanwhile: far from SMALL_READS, whatever is added."""
+"""What `small_reads` is meanwhile: far from ROW, whatever is added."""
 
-_QUICKLY: Final = 0.15  # seconds for so many: about as often as sources that rest are pumped
+_QUICKLY: Final = 0.15  # seconds for a row: about as often as sources that rest are pumped
+_LEAST, _MOST = ROW * 512, ROW * 16 * 1024  # bytes of a row: packets full of bulk, and not too many in one read
 _REST_SECONDS: Final = 0.002  # the clock of the loop has whole milliseconds: it is one at least
-_PATIENCE: Final = 10  # rests in a row in which nothing came: who sends may have been kept waiting himself
-_TOO_MUCH: Final = 256 * 1024  # bytes in a rest: that does not trickle
+_MANY: Final = 16  # rests
+_WORTH_IT: Final = _MANY * 1024  # bytes in so many
+_MUCH: Final = 256 * 1024  # bytes in one
+_PUMPS_A_TURN: Final = 64
 
 
 class Rests:
@@ -58,16 +62,19 @@ class Rests:
         self._pump = pump
         self._loop = loop
         self._enabled = enabled
-        self._timer: TimerHandle | None = None
+        self._timer: Handle | None = None
+        self._due: list[Pump] = []  # what has not been pumped yet of those whose rest is over
         self.resting: dict[Pump, _Rest] = {}
 
     def consider(self, pump: Pump) -> None:
-        """`pump` has made SMALL_READS in a row: let its source rest if they came quickly."""
-        now = monotonic()
-        quick = now - pump.counted_from < _QUICKLY
-        pump.counted_from = now
+        """`pump` has made ROW small reads since it was last considered: its source may rest."""
+        now, heard = monotonic(), pump.twin.moved
+        began, moved, heard_then = pump.row
+        pump.row = now, pump.moved, heard
         pump.small_reads = 0
-        if not (quick and self._enabled):
+        if not (
+            self._enabled and now - began < _QUICKLY and heard == heard_then and _LEAST <= pump.moved - moved <= _MOST
+        ):
             return
         pump.small_reads = RESTING
         self.resting[pump] = _Rest(pump.moved)
@@ -97,24 +104,41 @@ class Rests:
             self._timer.cancel()
 
     def _wake(self) -> None:
-        due: list[Pump] = []
+        self._timer = None
         for pump, rest in list(self.resting.items()):
-            came, rest.moved = pump.moved - rest.moved, pump.moved
-            rest.in_vain = 0 if came else rest.in_vain + 1
-            if pump.held is not None or pump.ended or rest.in_vain > _PATIENCE or came > _TOO_MUCH:
+            if pump.held is not None or pump.ended or not rest.goes_on(pump.moved):
                 self.end(pump)
             else:
-                due.append(pump)
-        self._timer = self._loop.call_later(_REST_SECONDS, self._wake) if self.resting else None
+                self._due.append(pump)
+        self._pump_due()
+
+    def _pump_due(self) -> None:
+        """Some of them, so that the loop has its turn; then the others; then they rest."""
+        due, self._due = self._due[:_PUMPS_A_TURN], self._due[_PUMPS_A_TURN:]
+        if self._due:
+            self._timer = self._loop.call_soon(self._pump_due)
+        elif self.resting:
+            self._timer = self._loop.call_later(_REST_SECONDS, self._wake)
         if due:
-            self._pump(due)
+            self._pump(pump for pump in due if pump in self.resting)
 
 
 class _Rest:
-    """What the pump had moved when the present rest began, and how many before it brought nothing."""
+    """What the pump had moved when the present rest began; how many rests there were, and what came in all of them."""
 
-    __slots__ = ("in_vain", "moved")
+    __slots__ = ("came", "moved", "number")
 
     def __init__(self, moved: int) -> None:
         self.moved = moved
-        self.in_vain = 0
+        self.number = self.came = 0
+
+    def goes_on(self, moved: int) -> bool:
+        """Whether another rest is worth it, the pump having `moved` so much by the end of this one."""
+        came, self.moved = moved - self.moved, moved
+        self.came += came
+        self.number += 1
+        if self.number == _MANY:
+            worth_it = self.came >= _WORTH_IT
+            self.number = self.came = 0
+            return worth_it
+        return came <= _MUCH

@@ -60,19 +60,20 @@ class Pump:
 
     held        what was read but not taken by the sink yet: bytes (while copying) or a borrowed pipe; None: nothing
     full_reads  how many reads filled the whole buffer: enough of them make the flow bulk
-    small_reads, counted_from   how many did not, since the other direction was last read, and from when on (`rests`)
+    small_reads how many did not, since they were last looked at; below zero: its source rests (`rests`)
+    row         when they were looked at, what it had moved then, and what its twin had
     moved       bytes that the sink took
     read_on     FIN or urgent data came: a short read does not mean drained any more, only EAGAIN does
     ended       end of file was read and passed on
     """
 
     __slots__ = (
-        "counted_from",
         "ended",
         "full_reads",
         "held",
         "moved",
         "read_on",
+        "row",
         "session",
         "small_reads",
         "source",
@@ -85,7 +86,7 @@ class Pump:
     held: bytes | Pipe | None
     full_reads: int
     small_reads: int
-    counted_from: float
+    row: tuple[float, int, int]
     moved: int
     read_on: bool
     ended: bool
@@ -189,6 +190,6 @@ def _new() -> Session:
     up.source = down.source = UNCONNECTED
     up.held = down.held = None
     up.full_reads = up.small_reads = up.moved = down.full_reads = down.small_reads = down.moved = 0
-    up.counted_from = down.counted_from = 0.0
+    up.row = down.row = 0.0, 0, 0
     up.read_on = up.ended = down.read_on = down.ended = False
     return session

@@ -4,17 +4,18 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Iterator
+import socket
+from collections.abc import Iterable, Iterator
 
 import pytest
 
-from gateway.dataplane.rests import SMALL_READS
+from gateway.dataplane.rests import ROW
 from gateway.dataplane.session import Pump
-from gateway.model import CloseReason
-from tests.dataplane.rig import OPTIONS, Peer, Rig, eventually, running_rig
+from gateway.model import CloseReason, Endpoint
+from tests.dataplane.rig import DEADLINE, OPTIONS, Peer, Rig, eventually, running_rig
 
 _PACKET = bytes(range(256)) * 5 + bytes(120)  # as much as one carries
-_MANY = 4 * SMALL_READS
+_MANY = 4 * ROW
 
 
 def resting(rig: Rig) -> set[Pump]:
@@ -29,7 +30,7 @@ async def trickle(source: Peer, number: int = _MANY) -> None:
 
 
 @contextlib.contextmanager
-def counted_turns(rig: Rig, monkeypatch: pytest.MonkeyPatch) -> Iterator[list[Pump]]:
+def counted_pumps(rig: Rig, monkeypatch: pytest.MonkeyPatch) -> Iterator[list[Pump]]:
     """The pumps that were served."""
     served: list[Pump] = []
     pump = rig.engine._relay.pump
@@ -58,7 +59,7 @@ async def _rests(rig: Rig, monkeypatch: pytest.MonkeyPatch, direction: str) -> N
     (session,) = rig.sessions
     await trickle(source)
     assert resting(rig) == {session.up if direction == "to_target" else session.down}
-    with counted_turns(rig, monkeypatch) as served:
+    with counted_pumps(rig, monkeypatch) as served:
         async with asyncio.TaskGroup() as group:
             received = group.create_task(sink.receive_all())
             await trickle(source, _MANY)
@@ -91,6 +92,88 @@ async def test_questions_and_answers_never_rest(plain_rig: Rig) -> None:
         assert not resting(plain_rig)
 
 
+@pytest.mark.parametrize("size", [1 << 16, 1 << 18])
+async def test_nor_do_answers_to_big_questions(rig: Rig, size: int) -> None:
+    client, target = await rig.session()
+    for peer in (client, target):
+        for option in (socket.SO_SNDBUF, socket.SO_RCVBUF):
+            peer.sock.setsockopt(socket.SOL_SOCKET, option, 4 << 20)
+    for _ in range(_MANY):
+        await client.send(bytes(size))
+        await target.receive_exactly(size)
+        await target.send(_PACKET)
+        await client.receive_exactly(len(_PACKET))
+        assert not resting(rig)
+
+
+async def test_nor_do_those_of_a_session_that_had_to_try_twice(plain_rig: Rig) -> None:
+    target = plain_rig.target()
+    plain_rig.addresses = {"db.corp": ("2001:db8::1", "127.0.0.1")}
+    client, server = await plain_rig.pair(plain_rig.forward(Endpoint("db.corp", target.endpoint.port)), target)
+    for _ in range(_MANY):
+        await client.echo(server, _PACKET)
+        assert not resting(plain_rig)
+
+
+async def test_nor_do_those_of_a_session_that_was_once_in_a_hurry(plain_rig: Rig) -> None:
+    client, target = await plain_rig.session()
+    (session,) = plain_rig.sessions
+    client.sock.send(b"!", socket.MSG_OOB)
+    await eventually(lambda: session.up.read_on)
+    for _ in range(_MANY):
+        await client.echo(target, _PACKET)
+        assert not resting(plain_rig)
+
+
+async def test_short_messages_are_pushed_at_once(plain_rig: Rig) -> None:
+    client, target = await plain_rig.session()
+    for _ in range(_MANY):
+        target.sock.send(b"a quotation of the stock exchange")
+        await client.receive()
+        assert not resting(plain_rig)
+
+
+async def test_what_has_become_slow_is_watched_again(plain_rig: Rig) -> None:
+    client, target = await plain_rig.session()
+    await trickle(target)
+    assert resting(plain_rig)
+    await client.receive_exactly(_MANY * len(_PACKET))
+
+    async def drip() -> None:
+        while resting(plain_rig):
+            target.sock.send(b"a line of a log\n")
+            await client.receive()
+
+    await asyncio.wait_for(drip(), timeout=DEADLINE)
+
+
+async def test_many_that_rest_share_the_loop(plain_rig: Rig, monkeypatch: pytest.MonkeyPatch) -> None:
+    """None of them is forgotten, and no turn takes all."""
+    rests = plain_rig.engine._rests
+    turns: list[int] = []
+    pump = rests._pump
+
+    def counting(pumps: Iterable[Pump]) -> None:
+        served = list(pumps)
+        turns.append(len(served))
+        pump(served)
+
+    monkeypatch.setattr(rests, "_pump", counting)
+    monkeypatch.setattr("gateway.dataplane.rests._PUMPS_A_TURN", 2)
+    backend = plain_rig.target()
+    at = plain_rig.forward(backend.endpoint)
+    pairs = [await plain_rig.pair(at, backend) for _ in range(5)]
+    for _ in range(_MANY):
+        for _, target in pairs:
+            target.sock.send(_PACKET)
+        await asyncio.sleep(0)
+    assert len(resting(plain_rig)) == len(pairs)
+    for client, target in pairs:
+        target.finish_sending()
+        assert await client.receive_all() == _PACKET * _MANY
+    assert max(turns) == 2
+
+
 async def test_a_question_ends_the_rest_of_its_answer(plain_rig: Rig) -> None:
     client, target = await plain_rig.session()
     await trickle(target)
@@ -107,7 +190,7 @@ async def test_what_comes_slowly_never_rests(plain_rig: Rig, monkeypatch: pytest
 
     def clock() -> float:
         nonlocal now
-        now += 1.0  # since it was last looked at, SMALL_READS ago
+        now += 1.0  # since it was last looked at, a row ago
         return now
 
     monkeypatch.setattr("gateway.dataplane.rests.monotonic", clock)
