@@ -114,6 +114,7 @@ class OpenVpnClient:
                 finally:
                     talking.cancel()
         finally:
+            conversation.hush()
             if conversation.up.is_set() and not _was_killed(process, conversation):
                 await self._leave()
         if conversation.refusal is not None:

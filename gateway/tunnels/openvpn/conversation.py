@@ -44,6 +44,8 @@ class Conversation:
         self._clock = clock
         self._begun = False
         self._flood = Flood(at_once=_AT_ONCE, a_second=_A_SECOND)
+        self._latest = ""
+        self._again = 0  # how often the latest line came once more
         self._mtu: int | None = None  # pushed by the server
         self.refusal: LinkError | None = None
         self.diagnosis = Diagnosis(spec)
@@ -51,8 +53,17 @@ class Conversation:
         self.up = asyncio.Event()
 
     def hear(self, line: str) -> None:
-        """A line of its output."""
+        """A line of its output.
+
+        One that comes over and over costs next to nothing: who has lost its device says so as fast as it can, just when
+        a failover is due.
+        """
         heard = said(line)
+        if heard.text == self._latest:
+            self._again += 1
+            return
+        self.hush()
+        self._latest = heard.text
         left_out = self._flood.passes(self._clock())
         if left_out is not None:
             if left_out > 0:
@@ -60,6 +71,13 @@ class Conversation:
             self._attempt.said(heard.level, _COMPONENT, heard.text)
         self.diagnosis.hear(heard.text)
         self._look()
+
+    def hush(self) -> None:
+        """Its latest line does not come again: say how often it did."""
+        if self._again > 0:
+            times = "once" if self._again == 1 else f"{self._again} times"
+            self._attempt.said(LineLevel.INFO, _GATEWAY, f"the line before this came {times} more")
+            self._again = 0
 
     def late(self) -> None:
         """It is not connected, and had time enough."""

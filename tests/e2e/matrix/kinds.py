@@ -16,6 +16,7 @@ from tests.e2e.harness import GatewayProcess
 from tests.e2e.kinds import TUNNELS, Kind, ManagedServer, entries
 from tests.e2e.managed import configuration, connected, told
 from tests.e2e.matrix.cases import Case
+from tests.e2e.matrix.ready import ReadyIp, ready_ip
 from tests.e2e.matrix.stage import Stage, Way, all_up, bulk_forward
 from tests.e2e.traces import child
 from tests.lab.errors import CommandError
@@ -50,7 +51,7 @@ async def kinds(
     ]
     bulk = bulk_forward(lab, case, f'tunnels = ["{active.tunnel}", "{ways[0].standby}"]')
     text = configuration(lab, directory, *entries(running, _SOON_BACK), *forwards, *bulk)
-    with lab.capture() as capture:
+    with lab.capture() as capture, ready_ip(lab.cloud) as tool:
         async with GatewayProcess(lab, directory, text) as gateway:
             await gateway.event("gateway.started")
             await connected(gateway, *TUNNELS)
@@ -59,7 +60,7 @@ async def kinds(
                 gateway=gateway,
                 active=active.tunnel,
                 address=await _address(gateway, active.tunnel),
-                victim=OfGateway(lab, gateway, active, running[active].name),
+                victim=OfGateway(lab, tool, gateway, active, running[active].name),
                 ways=[replace(way, address=await _address(gateway, way.standby)) for way in ways],
                 returns=True,
             )
@@ -76,13 +77,17 @@ async def _address(gateway: GatewayProcess, name: str) -> str:
 
 
 class OfGateway:
-    """A `victim.Victim` whose client is a child of the gateway: nobody but the gateway starts it again."""
+    """A `victim.Victim` whose client is a child of the gateway: nobody but the gateway starts it again.
 
-    def __init__(self, lab: Lab, gateway: GatewayProcess, kind: Kind, server: str) -> None:
+    Faults in the cloud's namespace are made by `tool`.
+    """
+
+    def __init__(self, lab: Lab, tool: ReadyIp, gateway: GatewayProcess, kind: Kind, server: str) -> None:
         self.site = kind.site
         self.server = server
         self.faults = lab.faults
         self._cloud = lab.cloud
+        self._tool = tool
         self._gateway = gateway
         self._kind = kind
 
@@ -93,7 +98,7 @@ class OfGateway:
 
     def client_killed(self) -> Fault:
         """See `victim.Victim`. Its end is the gateway's to bring about."""
-        return Fault("client killed", self._kill, lambda: None, [])
+        return Fault("client killed", self.client.end, lambda: None, [])
 
     def client_frozen(self) -> Fault:
         """See `victim.Victim`. By the end the gateway may have another one."""
@@ -113,32 +118,29 @@ class OfGateway:
         device = self._kind.tunnel
         return Fault(
             "device down",
-            lambda: self._cloud.ip(f"link set {device} down"),
+            lambda: self._tool.do(f"link set {device} down"),
             lambda: self._mend(f"link set {device} up"),
             [],
         )
 
     def device_deleted(self) -> Fault:
         """See `victim.Victim`. Its end is the gateway's to bring about."""
-        return Fault("device deleted", lambda: self._cloud.ip(f"link del {self._kind.tunnel}"), lambda: None, [])
+        return Fault("device deleted", lambda: self._tool.do(f"link del {self._kind.tunnel}"), lambda: None, [])
 
     def address_removed(self) -> Fault:
         """See `victim.Victim`."""
         device = self._kind.tunnel
-        removed: list[str] = []
+        link = self._cloud.link(device)
+        addresses = () if link is None else link.addresses
 
         def inject() -> None:
-            link = self._cloud.link(device)
-            removed[:] = () if link is None else link.addresses
-            self._cloud.ip(*(f"addr del {address} dev {device}" for address in removed))
+            for address in addresses:
+                self._tool.do(f"addr del {address} dev {device}")
 
         def heal() -> None:
-            self._mend(*(f"addr replace {address} dev {device}" for address in removed))
+            self._mend(*(f"addr replace {address} dev {device}" for address in addresses))
 
         return Fault("address removed", inject, heal, [])
-
-    def _kill(self) -> None:
-        self.client.end()
 
     def _mend(self, *lines: str) -> None:
         """Undo what was done by hand, unless the gateway has done more than that and replaced the device."""

@@ -124,8 +124,8 @@ async def test_lines_are_passed_on_and_one_in_vain_ends_it():
 async def test_of_a_flood_only_the_beginning_is_passed_on_and_all_of_it_is_heard():
     now = 0.0
     talk, ear, _ = conversation(clock=lambda: now)
-    for _ in range(10_000):
-        talk.hear("1700000000.123456 41 something")
+    for number in range(10_000):
+        talk.hear(f"1700000000.123456 41 something, for the {number}th time")
     assert len(ear.lines) == 200
     talk.hear("1700000000.123456 1 VERIFY EKU ERROR")
     assert talk.diagnosis.reason is FailureReason.CERTIFICATE_NOT_TRUSTED
@@ -135,3 +135,20 @@ async def test_of_a_flood_only_the_beginning_is_passed_on_and_all_of_it_is_heard
         (LineLevel.WARNING, "gateway", "9801 lines before this are left out: too many"),
         (LineLevel.INFO, "openvpn", "the end"),
     ]
+
+
+async def test_what_is_said_over_and_over_is_passed_on_once_and_counted():
+    talk, ear, _ = conversation()
+    for _ in range(10_000):
+        talk.hear("1700000000.123456 41 something")
+    talk.hear("1700000000.123456 1 VERIFY EKU ERROR")
+    talk.hear("1700000000.123456 1 VERIFY EKU ERROR")
+    talk.hush()
+    talk.hush()
+    assert [text for _, _, text in ear.lines] == [
+        "something",
+        "the line before this came 9999 times more",
+        "VERIFY EKU ERROR",
+        "the line before this came once more",
+    ]
+    assert talk.diagnosis.reason is FailureReason.CERTIFICATE_NOT_TRUSTED
