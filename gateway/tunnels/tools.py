@@ -62,6 +62,14 @@ class Links(Protocol):
 class Roads(Protocol):
     """The routes and rules of the tunnels whose `routes` are managed; of others it does nothing."""
 
+    async def expect(self, tunnel: str, addresses: tuple[IPAddress, ...]) -> None:
+        """The tunnel's device is about to have these addresses. What is sent from them will not leave elsewhere.
+
+        Sessions of an earlier connection may still be sent to, as soon as the address is back: the kernel's answer
+        (RST) belongs to no socket, and is bound to no device. Raises LinkError, also for addresses that no tunnel can
+        have.
+        """
+
     async def open(self, tunnel: str, interface: str, addresses: tuple[IPAddress, ...]) -> None:
         """The tunnel's device is up with these addresses: what its forwards need is routed when this returns.
 

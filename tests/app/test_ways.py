@@ -51,6 +51,9 @@ class FakeRoutes:
     async def stop(self) -> None:
         self._do("stop")
 
+    async def expect(self, tunnel: str, addresses: tuple[IPAddress, ...]) -> None:
+        pass
+
     async def open(self, tunnel: str, interface: str, addresses: tuple[IPAddress, ...]) -> None:
         self._do("open", tunnel, interface, addresses)
 

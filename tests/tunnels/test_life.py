@@ -91,6 +91,9 @@ class Roads:
         self.refuses: LinkError | None = None
         self.said: list[tuple[object, ...]] = []
 
+    async def expect(self, tunnel, addresses):
+        pass
+
     async def open(self, tunnel, interface, addresses):
         if self.refuses is not None:
             raise self.refuses

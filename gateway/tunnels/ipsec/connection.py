@@ -160,7 +160,9 @@ class Connection:
         """Have the device under the tunnel's name, with its addresses and MTU. Raises LinkError.
 
         Two servers may give out the same address. charon then finds that some device has it, and leaves it there: so
-        the device is known by its name and not by the address, and gets it here at the latest.
+        the device is known by its name and not by the address, and gets it here at the latest. (ESP in user space does
+        not begin before charon's device has the address: for some milliseconds that has no rule, as `Roads.expect`
+        would make.)
         """
         links, name = self._place.tools.links, self._place.spec.interface
         if daemon.device is not None and daemon.device != name:

@@ -37,6 +37,7 @@ class OpenVpnClient:
         self._spec = spec
         self._vpn = spec.vpn
         self._links = tools.links
+        self._roads = tools.roads
         self._socket = tools.runtime / f"{spec.name}.openvpn"
         self._resolver = Resolver()
         self._in_vain: dict[Endpoint, IPAddress] = {}  # where a server did not let us in the last time
@@ -87,6 +88,7 @@ class OpenVpnClient:
 
         Each is a network of its own: with that of the server the kernel would add a route for everybody's traffic.
         """
+        await self._roads.expect(self._spec.name, addresses)
         own = [ip_interface(each) for each in addresses]
         await self._links.configure(self.interface, addresses=own, mtu=mtu(self._vpn, pushed_mtu))
 

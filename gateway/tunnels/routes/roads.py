@@ -20,7 +20,7 @@ import structlog
 from gateway.errors import LinkError
 from gateway.model import IPAddress, IPNetwork, LinkFacts, RoutesMode, TunnelSpec
 from gateway.observe.events import Event
-from gateway.tunnels.addresses import taken, target
+from gateway.tunnels.addresses import refusal, taken, target
 from gateway.tunnels.links import addresses_of_devices
 from gateway.tunnels.netlink import Netlink
 from gateway.tunnels.routes.kernel import RouteSocket
@@ -129,6 +129,21 @@ class KernelRoads:
             await self._clean(slot)
 
     # ---------------------------------------------------------------- tools.Roads
+
+    async def expect(self, tunnel: str, addresses: tuple[IPAddress, ...]) -> None:
+        """See `tools.Roads`."""
+        before = self._roads.get(tunnel)
+        if tunnel not in self._specs or (before is not None and before.addresses == addresses):
+            return
+        if before is None:
+            raise LinkError(str(self._refusal), self._refusal.number)
+        why = refusal(addresses)
+        if why is not None:
+            raise LinkError(why, errno.EADDRNOTAVAIL)
+        await self._refuse_own(addresses)
+        road = replace(before, is_open=False, addresses=addresses)
+        self._roads[tunnel] = road
+        await self._lay(road)
 
     async def open(self, tunnel: str, interface: str, addresses: tuple[IPAddress, ...]) -> None:
         """See `tools.Roads`. What is there already costs nothing, until `close` or `seen` say that it may have gone."""

@@ -44,6 +44,7 @@ class WireguardClient:
         self._vpn = spec.vpn
         self._private_key: Secret = spec.vpn.private_key
         self._links = tools.links
+        self._roads = tools.roads
         self._resolver = Resolver()
         self._device: Device | None = None
         self._connection: Connection | None = None
@@ -99,6 +100,7 @@ class WireguardClient:
         """One connection over the open device, from its beginning to its end: why it ended. Raises LinkError."""
         vpn = self._vpn
         own: list[IPInterface] = [ip_interface(address) for address in vpn.addresses]
+        await self._roads.expect(self._spec.name, tuple(each.ip for each in own))
         try:
             await self._links.configure(self.interface, addresses=own, mtu=vpn.mtu or _MTU)
         except LinkError as error:

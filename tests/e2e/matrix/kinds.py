@@ -25,6 +25,7 @@ from tests.lab.lab import Lab
 from tests.lab.processes import ProcessId
 
 _SOON_BACK = 'failback_delay = "1s"'
+_SOON_OVER = 'drain_timeout = "2s"'  # some sessions are stuck for good in the faults that are endured
 
 
 PAIRS = tuple((active, standby) for active in Kind for standby in Kind if active is not standby)
@@ -50,7 +51,7 @@ async def kinds(
         for entry in way.forwards([active.tunnel, way.standby, *(it.standby for it in ways if it is not way)])
     ]
     bulk = bulk_forward(lab, case, f'tunnels = ["{active.tunnel}", "{ways[0].standby}"]')
-    text = configuration(lab, directory, *entries(running, _SOON_BACK), *forwards, *bulk)
+    text = configuration(lab, directory, *entries(running, _SOON_BACK), *forwards, *bulk, gateway=_SOON_OVER)
     with lab.capture() as capture, ready_ip(lab.cloud) as tool:
         async with GatewayProcess(lab, directory, text) as gateway:
             await gateway.event("gateway.started")
@@ -67,7 +68,7 @@ async def kinds(
             await all_up(stage)
             yield stage
             assert await gateway.terminate() == 0
-    assert capture.packets == ()
+    assert capture.packets == (), f"left beside the tunnels: {capture.packets}"
 
 
 async def _address(gateway: GatewayProcess, name: str) -> str:

@@ -13,6 +13,7 @@ from gateway.tunnels.netlink import Netlink
 from gateway.tunnels.tools import Tools
 from tests.lab.lab import Lab
 from tests.tunnels.inside import inside
+from tests.tunnels.no_roads import NoRoads
 
 
 @pytest.fixture
@@ -28,15 +29,5 @@ async def tools(cloud: Lab, tmp_path: Path) -> AsyncIterator[Tools]:
     runtime = tmp_path / "run"
     runtime.mkdir(mode=0o700)
     netlink = Netlink()
-    yield Tools(links=KernelLinks(netlink), roads=_NoRoads(), runtime=runtime)
+    yield Tools(links=KernelLinks(netlink), roads=NoRoads(), runtime=runtime)
     await netlink.close()
-
-
-class _NoRoads:
-    """Routes are for whoever runs the client."""
-
-    async def open(self, tunnel: str, interface: str, addresses: object) -> None:
-        raise NotImplementedError
-
-    async def close(self, tunnel: str) -> None:
-        raise NotImplementedError

@@ -346,6 +346,32 @@ def test_what_stays_refused_is_said_once_and_tried_again(monkeypatch):
     in_namespace(scenario)
 
 
+def test_an_address_that_is_expected_leads_nowhere_before_the_tunnel_is_open():
+    """What an earlier connection's peers still send is answered by the kernel, with the address as its only guide."""
+
+    async def scenario():
+        device("main0", "172.16.0.2/24")
+        ip("route add default via 172.16.0.1 dev main0")
+        device("zone-a")
+        async with kernel_roads(spec("zone-a")) as roads:
+            roads.aim({"zone-a": frozenset({HOST})})
+            await roads.expect("zone-a", (A,))
+            ip(f"addr add {A}/32 dev zone-a")
+            assert _NOWHERE in way(f"192.168.100.30 from {A}")
+            with pytest.raises(LinkError, match="no tunnel can have"):
+                await roads.expect("zone-a", (ip_address("127.0.0.1"),))
+            with pytest.raises(LinkError, match="this machine's own"):
+                await roads.expect("zone-a", (ip_address("172.16.0.2"),))
+            assert "dev main0" in way("192.168.100.30 from 172.16.0.2")
+            await roads.open("zone-a", "zone-a", (A,))
+            assert "dev zone-a" in way(f"192.168.100.30 from {A}")
+            await roads.expect("zone-a", (A,))  # as it is: nothing is taken back
+            assert "dev zone-a" in way(f"192.168.100.30 from {A}")
+            await roads.expect("unknown", (B,))
+
+    in_namespace(scenario)
+
+
 def test_nothing_leaves_when_the_device_has_gone():
     async def scenario():
         device("main0", "172.16.0.2/24")

@@ -19,6 +19,7 @@ from gateway.tunnels.wireguard.client import WireguardClient
 from gateway.tunnels.wireguard.device import Address, DeviceError, Peering, Reading
 from gateway.tunnels.wireguard.kernel import KernelDevice, lacks
 from tests.tunnels.ipsec.support import Ear
+from tests.tunnels.no_roads import NoRoads
 from tests.tunnels.wireguard import test_messages as told
 from tests.tunnels.wireguard.keys import PEER, PRIVATE, PUBLIC
 
@@ -187,7 +188,7 @@ async def test_a_whole_connection_over_it(monkeypatch):
         addresses=("10.9.0.2/24",),
     )
     spec = TunnelSpec(name="zone-d", kind=TunnelKind.WIREGUARD, interface="zone-d", vpn=vpn)
-    gateway = WireguardClient(spec, Tools(links=kernel, roads=None, runtime=Path("/nowhere")))
+    gateway = WireguardClient(spec, Tools(links=kernel, roads=NoRoads(), runtime=Path("/nowhere")))
     for _ in range(2):
         async with asyncio.TaskGroup() as group:
             ear = Ear()
