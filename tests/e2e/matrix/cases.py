@@ -124,7 +124,7 @@ CASES = {
             fault=lambda it: it.faults.rate(it.site, "2mbit"),
             lasts=_LONG,
             load=Load.BULK,
-            busy=1.8,  # of payload: as much as one way can be full of, behind the longest headers
+            busy=1.0,  # of bulk; the rest are headers, pages, and what is sent again
         ),
         Case(
             name="healthy",
