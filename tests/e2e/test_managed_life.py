@@ -81,7 +81,7 @@ async def test_a_client_that_is_killed_is_missed_at_once_and_connects_again(empt
             assert ended["reason"] == "client_died", kind
             assert f"{kind.program} was ended by SIGKILL" in str(ended["detail"])
             await gateway.event("tunnel.transition", since=mark, tunnel=kind.tunnel, new="up", within=_BACK)
-            said, *_ = await activities(gateway, kind.tunnel, "disconnected")
+            (said,) = await activities(gateway, kind.tunnel, "disconnected")
             assert "client_died" in said
         await _pages(empty_lab, running)
         assert await gateway.terminate() == 0
