@@ -7,6 +7,7 @@ the first already tells; acting on each would read the same facts over and over.
 from __future__ import annotations
 
 import asyncio
+from contextlib import suppress
 
 
 class Debounce:
@@ -32,13 +33,11 @@ class Debounce:
         The caller begins its reading right then: hints from here on are for the next one.
         """
         loop = asyncio.get_running_loop()
-        try:
+        with suppress(TimeoutError):
             async with asyncio.timeout(patience):
                 await self._hinted.wait()
-        except TimeoutError:
-            hinted = False
-        else:
-            hinted = True
+        hinted = self._hinted.is_set()  # also when patience ended in the same turn of the loop: a hint must not be lost
+        if hinted:
             await asyncio.sleep(self._free_at - loop.time())
         self._hinted.clear()
         self._free_at = loop.time() + self._window

@@ -2,6 +2,8 @@ from __future__ import annotations
 
 import asyncio
 
+import pytest
+
 from gateway.control.debounce import Debounce
 
 WINDOW = 0.2
@@ -52,3 +54,17 @@ async def test_a_hint_ends_a_wait_under_way():
 
 async def test_patience_ends():
     assert not await Debounce(LONG).wait(0.0)
+
+
+@pytest.mark.parametrize("turns", range(4))
+async def test_a_hint_in_the_moment_in_which_patience_ends_is_not_lost(turns: int):
+    """Before, in, and after the turn of the loop in which the timer goes off and the wait is given up."""
+    debounce = Debounce(0.0)
+    async with asyncio.timeout(LONG), asyncio.TaskGroup() as group:
+        waiting = group.create_task(debounce.wait(0.0))
+        for _ in range(turns):
+            await asyncio.sleep(0)
+        given_up = waiting.done()
+        debounce.hint()
+    assert waiting.result() is not given_up
+    assert debounce.due() is given_up, "too late for this reading is soon enough for the next"
