@@ -26,6 +26,9 @@ __all__ = ["STDERR", "LogFormat", "LogLevel", "configure"]
 
 STDERR: Final = 2
 
+_DUMPING: Final = ("pyroute2",)
+"""Libraries whose debug level is every message to and from the kernel: WireGuard's private key is in one."""
+
 _to_json: Final = json.JSONEncoder(default=str, separators=(",", ":")).encode
 
 
@@ -76,6 +79,8 @@ def _route_standard_library(writer: LineWriter, chain: list[Processor], level: L
         former.close()
     root.addHandler(handler)
     root.setLevel(_number(level))
+    for name in _DUMPING:
+        logging.getLogger(name).setLevel(max(_number(level), logging.INFO))
     logging.captureWarnings(capture=True)
 
 

@@ -54,6 +54,18 @@ def test_libraries_take_the_same_way(pipe, configure):
     assert event == {"level": "warning", "event": "slow client", "environment": "test", "logger": "aiohttp.server"}
 
 
+@pytest.mark.parametrize("level", LogLevel)
+def test_messages_to_and_from_the_kernel_are_never_logged(pipe, configure, level):
+    """WireGuard's private key is in one of them."""
+    configure(level=level)
+    dumping = logging.getLogger("pyroute2.netlink.core")
+    dumping.debug("message {'WGDEVICE_A_PRIVATE_KEY': 'k'}")
+    dumping.info("told")
+    dumping.critical("the last")
+    first = pipe.read_event()["event"]
+    assert first == ("told" if level in (LogLevel.DEBUG, LogLevel.INFO) else "the last")
+
+
 def test_python_warnings_take_the_same_way(pipe, configure):
     configure()
     with warnings.catch_warnings():
