@@ -150,10 +150,10 @@ class Connection:
         while stands.carries:
             passed = meter.read(stands)
             self._attempt.counted(passed.transmitted, passed.received)
-            self._spoke.clear()
             with suppress(TimeoutError):
                 async with asyncio.timeout(_LOOK):
                     await self._spoke.wait()
+            self._spoke.clear()  # before the look: what is said during it may be news
             stands = await _look(orders)
 
     async def _dress(self, daemon: Charon, addresses: tuple[IPAddress, ...]) -> None:
