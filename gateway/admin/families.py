@@ -153,7 +153,7 @@ def _of_forwards(view: ControlView, stats: StatsView) -> Iterator[Metric]:
     )
     yield from _counter(
         "gateway_last_resort_dials_total",
-        "Dials through a soft-DOWN tunnel because none was UP.",
+        "Dials although no tunnel was UP behind which the target answers.",
         ("forward",),
         (((forward,), count) for forward, count in stats.last_resort.items()),
     )

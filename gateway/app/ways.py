@@ -68,6 +68,7 @@ class Ways:
         self._devices: dict[str, _Opened | None] = {}
         self._changed = asyncio.Event()
         self._is_guarded = False
+        self._refused: dict[str, str] = {}  # by tunnel, what has been said
 
     async def start(self) -> None:
         """Guard the managed tunnels, and aim at the addresses that are known already.
@@ -140,8 +141,11 @@ class Ways:
             else:
                 await self._routes.open(tunnel, *device)
         except LinkError as error:
-            log.warning(Event.ROUTES_REFUSED, tunnel=tunnel, error=str(error))
+            if self._refused.get(tunnel) != str(error):
+                self._refused[tunnel] = str(error)
+                log.warning(Event.ROUTES_REFUSED, tunnel=tunnel, error=str(error))
             return False
+        self._refused.pop(tunnel, None)
         return True
 
 

@@ -65,7 +65,7 @@ class Stats:
     holds: Mapping[tuple[str, HoldResult], int] = field(default_factory=dict)  # forward, what became of the wait
     hedges: Mapping[tuple[str, HedgeResult], int] = field(default_factory=dict)  # forward, what the race came to
     accept_pauses: int = 0  # times that accepting stopped: the limit of sessions, descriptors or memory
-    sessions: int = 0  # established or being dialled, now
+    sessions: int = 0  # now: established, being dialled, or waiting for a tunnel
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

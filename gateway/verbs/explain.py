@@ -36,9 +36,10 @@ def _verdict(forward: ForwardDocument, candidates: list[CandidateDocument]) -> T
         why = forward["why"].get("", "no tunnel can be used")
         return text.append("new sessions have no tunnel", style="red").append(f", because {why}.", style="not bold")
     if forward["last_resort"]:
-        text.append("no tunnel is up", style="yellow")
-        rest = f"; new sessions try {forward['active']} as a last resort, for the verdict on it may be wrong."
-        return text.append(rest, style="not bold")
+        is_up = any(it["tunnel"]["health"] == "up" for it in candidates if it["chosen"])
+        text.append("the target answers behind no tunnel that is up" if is_up else "no tunnel is up", style="yellow")
+        doubt = "" if is_up else ", for the verdict on it may be wrong"
+        return text.append(f"; new sessions try {forward['active']} as a last resort{doubt}.", style="not bold")
     if len(chosen) > 1:
         return text.append(f"new sessions are shared by {listed(chosen)}.", style="green")
     return text.append(f"new sessions take {forward['active']}.", style="green")
@@ -80,6 +81,8 @@ def _candidate(forward: ForwardDocument, candidate: CandidateDocument) -> Iterat
 def _why(forward: ForwardDocument, candidate: CandidateDocument) -> str:
     """Why the chosen one is the chosen one."""
     if forward["last_resort"]:
+        if candidate["tunnel"]["health"] == "up":
+            return "as a last resort: it is up, but the target does not answer behind it"
         return "none is up, and it is down by a verdict that may be wrong"
     if forward["policy"] == "balance":
         return "it is up and takes its share of new sessions"

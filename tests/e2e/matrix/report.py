@@ -35,7 +35,7 @@ _HEAD = (
 def table(rounds: Mapping[str, Sequence[Round]], cases: Iterable[Case]) -> str:
     """The table. Cases without rounds are left out."""
     rows = [_row(case, rounds[case.name]) for case in cases if rounds.get(case.name)]
-    align = "|---|---|" + "---:|" * 4 + "---|" + "---:|" * 4 + "---|"
+    align = "|---|---|" + "---:|" * 4 + "---|" + "---:|" * 5 + "---|"
     lines = [_line(_HEAD), align, *map(_line, rows)]
     return "\n".join(lines) + "\n"
 
