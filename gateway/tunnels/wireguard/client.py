@@ -16,7 +16,7 @@ from gateway.config.wireguard_keys import public_key
 from gateway.errors import LinkError
 from gateway.model import Endpoint, Failure, FailureReason, LineLevel, Secret, TunnelSpec, WireguardSpec
 from gateway.tunnels.client import Attempt
-from gateway.tunnels.resolving import Resolver
+from gateway.tunnels.resolving import Resolver, following
 from gateway.tunnels.tools import IPInterface, Tools
 from gateway.tunnels.wireguard.connection import Connection
 from gateway.tunnels.wireguard.device import Address, Device, DeviceError, Peering
@@ -49,6 +49,7 @@ class WireguardClient:
         self._device: Device | None = None
         self._connection: Connection | None = None
         self._parted_at = float("-inf")
+        self._in_vain: dict[Endpoint, Address] = {}  # where a server did not answer the last time
 
     @property
     def interface(self) -> str:
@@ -107,10 +108,11 @@ class WireguardClient:
             if (death := await _death(device)) is not None:
                 raise DeviceError(FailureReason.CLIENT_DIED, death) from error
             raise
+        before = self._in_vain.pop(server, None)
         peering = Peering(
             private_key=self._private_key,
             public_key=vpn.peer_public_key,
-            address=addresses[0],
+            address=addresses[0] if before is None else following(before, addresses),
             preshared_key=vpn.preshared_key,
             allowed_ips=vpn.allowed_ips,
             keepalive=vpn.keepalive,
@@ -125,6 +127,8 @@ class WireguardClient:
         try:
             return await self._connection.run()
         finally:
+            if (silent := self._connection.in_vain) is not None:
+                self._in_vain[server] = silent
             self._connection = None
 
     def _hear(self, said: Said) -> None:

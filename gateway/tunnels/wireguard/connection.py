@@ -62,6 +62,11 @@ class Connection:
         self._struggling = asyncio.Event()
         self._throttle = Throttle(_SAME_LINE)
 
+    @property
+    def in_vain(self) -> Address | None:
+        """Where the server was tried last; None once it has answered."""
+        return self._address if self._vitals is None else None
+
     async def run(self) -> DeviceError:
         """Why it ended. Raises LinkError."""
         async with asyncio.TaskGroup() as group:

@@ -125,6 +125,18 @@ async def test_a_name_that_leads_elsewhere_by_now_is_followed_while_nobody_answe
         assert f"the server is tried at {server.access.host}:51820, not {Site.B.far}:51820" in ear.text
 
 
+async def test_the_next_attempt_begins_with_the_address_after_the_one_that_was_silent(
+    empty_lab, server, tools, monkeypatch
+):
+    monkeypatch.setattr(connection, "_FIRST_HANDSHAKE", 0.3)
+    gateway = WireguardClient(entry(server.access, servers=(Endpoint("vpn.example", server.access.port),)), tools)
+    monkeypatch.setattr(gateway._resolver, "_ask", lambda _: [Site.B.far, server.access.host])
+    async with running(gateway) as run:
+        assert f"no handshake with {Site.B.far}:51820" in (await run.ended()).detail
+        async with running(gateway) as another:
+            await another.connected()
+
+
 async def test_the_next_server_is_reached_over_the_same_device_and_process(empty_lab, server, tools):
     gateway = WireguardClient(entry(server.access), tools)
     async with running(gateway, Endpoint(Site.B.far, 51820)) as run:
