@@ -161,7 +161,7 @@ class Senses:
     def _kernel_seen(self, snapshot: KernelSnapshot) -> None:
         if self._asked.through:
             self._resolver.watch(self._asked.system, tunnel_names(self._asked, self._specs.values(), snapshot.links))
-        self._ways.devices(snapshot.links)
+        self._ways.devices(snapshot.links, snapshot.unrouted)
         self._post(KernelSeen(snapshot=snapshot))
 
     def _names_seen(self, system: Mapping[str, Addresses], through: Mapping[tuple[str, str], Addresses]) -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping
+from contextlib import suppress
 from ipaddress import ip_address
 from time import monotonic
 from typing import Final, Protocol
@@ -47,8 +48,8 @@ class Routes(Protocol):
     def aim(self, destinations: Mapping[str, frozenset[IPNetwork]]) -> None:
         """By tunnel, what is to be reached through it."""
 
-    def seen(self, links: Mapping[str, LinkFacts]) -> None:
-        """The devices as they are, by name."""
+    def seen(self, links: Mapping[str, LinkFacts], unrouted: frozenset[tuple[str, str]]) -> None:
+        """The devices as they are, by name, and what has no route: device and address."""
 
 
 class Ways:
@@ -111,11 +112,11 @@ class Ways:
                 self._aims[tunnel] = networks(self._aims[tunnel], before, after)
         self._routes.aim(dict(self._aims))
 
-    def devices(self, links: Mapping[str, LinkFacts]) -> None:
-        """The devices are these now, by name."""
+    def devices(self, links: Mapping[str, LinkFacts], unrouted: frozenset[tuple[str, str]] = frozenset()) -> None:
+        """The devices are these now, by name, and these addresses have no route through a device: device, address."""
         if not self._managed or not self._is_guarded:
             return
-        self._routes.seen(links)
+        self._routes.seen(links, unrouted)
         devices = {tunnel: _opened(interface, links.get(interface)) for tunnel, interface in self._followed.items()}
         if devices != self._devices:
             self._devices = devices
@@ -130,7 +131,9 @@ class Ways:
                 if opened.get(tunnel) != device:
                     opened[tunnel] = device if await self._try(tunnel, device) else None
             if any(opened.get(tunnel) != device for tunnel, device in self._devices.items()):
-                await asyncio.sleep(_AGAIN)
+                with suppress(TimeoutError):
+                    async with asyncio.timeout(_AGAIN):
+                        await self._changed.wait()
                 self._changed.set()
 
     async def _try(self, tunnel: str, device: _Opened | None) -> bool:

@@ -30,7 +30,7 @@ from tests.policy.scenes import GOOD, LINK_DOWN, forward, tunnel
 DEADLINE = 5.0
 ADDRESS = ip_address(GOOD.addresses[0])
 MANAGED = replace(tunnel("a"), routes=RoutesMode.MANAGED, kind=TunnelKind.OPENVPN)
-FOLLOWED = replace(tunnel("b"), routes=RoutesMode.MANAGED)
+FOLLOWED, ALSO_FOLLOWED = (replace(tunnel(name), routes=RoutesMode.MANAGED) for name in ("b", "c"))
 
 
 @dataclass
@@ -63,12 +63,18 @@ class FakeRoutes:
     def aim(self, destinations: Mapping[str, frozenset[IPNetwork]]) -> None:
         self.aims.append(destinations)
 
-    def seen(self, links: object) -> None:
-        self.done.append(("seen", links))
+    def seen(self, links: object, unrouted: object) -> None:
+        self.done.append(("seen", links, unrouted))
 
     async def until(self, *what: object) -> None:
         async with asyncio.timeout(DEADLINE):
             while what not in self.done:
+                self.something.clear()
+                await self.something.wait()
+
+    async def refused(self) -> None:
+        async with asyncio.timeout(DEADLINE):
+            while self.refusals:
                 self.something.clear()
                 await self.something.wait()
 
@@ -139,6 +145,27 @@ async def test_an_interfaces_routes_follow_its_device():
         ways.devices({"tun-b": replace(GOOD, addresses=("10.0.0.9",))})
         await routes.until("open", "b", "tun-b", (ip_address("10.0.0.9"),))
     assert not [it for it in routes.done if it[:2] == ("open", "a")], "that is its driver's to do"
+
+
+async def test_a_device_that_comes_while_another_is_refused_does_not_wait_for_it():
+    routes = FakeRoutes()
+    followed = Ways(config(FOLLOWED, ALSO_FOLLOWED, forwards=(forward("hello", "b", "c"),)), routes)
+    async with running(followed):
+        routes.refusals = 1
+        followed.devices({"tun-b": GOOD})
+        await routes.refused()
+        began = asyncio.get_running_loop().time()
+        followed.devices({"tun-b": GOOD, "tun-c": GOOD})
+        await routes.until("open", "c", "tun-c", (ADDRESS,))
+        assert asyncio.get_running_loop().time() - began < ways._AGAIN / 2
+
+
+async def test_what_has_no_route_is_handed_on():
+    routes = FakeRoutes()
+    followed = Ways(config(MANAGED), routes)
+    async with running(followed):
+        followed.devices({"tun-a": GOOD}, frozenset({("tun-a", "10.0.0.1")}))
+    assert ("seen", {"tun-a": GOOD}, {("tun-a", "10.0.0.1")}) in routes.done
 
 
 async def test_what_is_refused_is_said_and_tried_again(monkeypatch: pytest.MonkeyPatch):

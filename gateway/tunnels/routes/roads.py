@@ -33,6 +33,7 @@ _T = TypeVar("_T")
 
 _LOOK: Final = 10.0  # seconds after which all is looked at again, and what was refused is tried again
 _SHARE: Final = 0.01  # of the time, at most, is spent looking: thousands of routes take a tenth of a second
+_LONGEST: Final = 60.0  # seconds between two looks, whatever the last one took: a machine may have stood still
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -56,6 +57,10 @@ class _Road:
         """The addresses that are to be routed by its table."""
         return (self.addresses or ()) + (() if self.fixed is None else (self.fixed,))
 
+    def opened(self, interface: str, addresses: tuple[IPAddress, ...]) -> _Road:
+        """The same with all its routes."""
+        return replace(self, is_open=True, interface=interface, addresses=addresses)
+
     def want(self, index: int | None, have: frozenset[Entry]) -> frozenset[Entry]:
         """All that there should be. `index` is the device's, None while there is none."""
         opened = None if self.addresses is None else Opened(index=index or 0, addresses=self.addresses)
@@ -75,7 +80,9 @@ class KernelRoads:
         self._destinations: Mapping[str, frozenset[IPNetwork]] = {}
         self._roads: dict[str, _Road] = {}
         self._devices: dict[str, object] = {}  # by tunnel, what was last seen of its device
+        self._unrouted: frozenset[tuple[str, str]] = frozenset()  # device and address, as last seen
         self._laid: set[str] = set()  # tunnels that are as they should be, as far as is known
+        self._doubtful: set[str] = set()  # those of them that are to be looked at all the same
         self._changed = asyncio.Event()
         self._slot: Slot | None = None
         self._kernel: RouteSocket | None = None  # touched by the thread of `netlink` only
@@ -114,12 +121,13 @@ class KernelRoads:
             except TimeoutError:
                 due = list(self._roads)
             else:
-                due = [name for name in self._roads if name not in self._laid]
+                due = [name for name in self._roads if name not in self._laid or name in self._doubtful]
             self._changed.clear()
+            self._doubtful.clear()
             begun = clock()
             for name in due:
                 await self._look_after(name)
-            pause = max(_LOOK, (clock() - begun) / _SHARE)
+            pause = _LOOK if self._refused else min(max(_LOOK, (clock() - begun) / _SHARE), _LONGEST)
 
     async def stop(self) -> None:
         """Remove all that is ours. Again: nothing. Raises LinkError; what could be removed is gone then, too."""
@@ -132,16 +140,13 @@ class KernelRoads:
 
     async def expect(self, tunnel: str, addresses: tuple[IPAddress, ...]) -> None:
         """See `tools.Roads`."""
-        before = self._roads.get(tunnel)
-        if tunnel not in self._specs or (before is not None and before.addresses == addresses):
+        if tunnel not in self._specs or self._road(tunnel).addresses == addresses:
             return
-        if before is None:
-            raise LinkError(str(self._refusal), self._refusal.number)
         why = refusal(addresses)
         if why is not None:
             raise LinkError(why, errno.EADDRNOTAVAIL)
         await self._refuse_own(addresses)
-        road = replace(before, is_open=False, addresses=addresses)
+        road = replace(self._road(tunnel), is_open=False, addresses=addresses)
         self._roads[tunnel] = road
         await self._lay(road)
 
@@ -149,14 +154,10 @@ class KernelRoads:
         """See `tools.Roads`. What is there already costs nothing, until `close` or `seen` say that it may have gone."""
         if tunnel not in self._specs:
             return
-        before = self._roads.get(tunnel)
-        if before is None:
-            raise LinkError(str(self._refusal), self._refusal.number)
-        road = replace(before, is_open=True, interface=interface, addresses=addresses)
-        if road == before and tunnel in self._laid:
+        if self._road(tunnel).opened(interface, addresses) == self._road(tunnel) and tunnel in self._laid:
             return
         await self._refuse_own(addresses)
-        self._roads[tunnel] = road
+        road = self._roads[tunnel] = self._road(tunnel).opened(interface, addresses)
         self._warn_of_equals()
         if not (await self._lay(road)).has_device:
             raise LinkError(f'cannot route what tunnel "{tunnel}" needs: there is no device {interface}', errno.ENODEV)
@@ -168,6 +169,13 @@ class KernelRoads:
             self._roads[tunnel] = replace(road, is_open=False)
             self._laid.discard(tunnel)
 
+    def _road(self, tunnel: str) -> _Road:
+        """How it should be now: to be asked for again after each wait. Raises LinkError while nothing is set up."""
+        road = self._roads.get(tunnel)
+        if road is None:
+            raise LinkError(str(self._refusal), self._refusal.number)
+        return road
+
     # ---------------------------------------------------------------- what changes meanwhile
 
     def aim(self, destinations: Mapping[str, frozenset[IPNetwork]]) -> None:
@@ -178,9 +186,17 @@ class KernelRoads:
             if wanted != road.destinations:
                 self._stir(replace(road, destinations=wanted))
 
-    def seen(self, links: Mapping[str, LinkFacts]) -> None:
-        """The devices as they are now, by name. Routes may have gone with what has changed of them."""
+    def seen(self, links: Mapping[str, LinkFacts], unrouted: frozenset[tuple[str, str]] = frozenset()) -> None:
+        """The devices as they are now, by name, and what has no route: device and address.
+
+        Routes may have gone with what has changed of a device; and where they have just gone, with what nobody saw.
+        """
+        bereft = {interface for interface, _ in unrouted - self._unrouted}
+        self._unrouted = unrouted
         for name, road in list(self._roads.items()):
+            if road.interface in bereft:
+                self._doubtful.add(name)
+                self._changed.set()
             facts = links.get(road.interface)
             now = None if facts is None or not facts.up else (facts.index, facts.addresses)
             if now != self._devices.get(name):

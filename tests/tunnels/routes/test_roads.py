@@ -8,7 +8,7 @@ import errno
 import socket
 import struct
 import subprocess
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import replace
 from ipaddress import ip_address, ip_network
@@ -33,6 +33,7 @@ pytestmark = pytest.mark.lab
 
 _NOWHERE = "No route to host"
 HOST, HOST6 = ip_network("192.168.100.30/32"), ip_network("fd01::30/128")
+NEXT = ip_network("192.168.100.40/32")
 A, B, A6 = ip_address("10.10.1.2"), ip_address("10.10.2.2"), ip_address("fd00:1::2")
 
 
@@ -224,6 +225,43 @@ def test_routes_come_back_with_the_device():
     in_namespace(scenario)
 
 
+def test_destinations_that_change_while_a_tunnel_is_being_opened_are_kept():
+    async def scenario():
+        device("zone-a", "10.10.1.2/24")
+        async with kernel_roads(spec("zone-a")) as roads:
+            for change, lead in ((roads.expect("zone-a", (A,)), HOST), (roads.open("zone-a", "zone-a", (A,)), NEXT)):
+                async with asyncio.TaskGroup() as group:
+                    changing = group.create_task(change)
+                    await asyncio.sleep(0)
+                    assert not changing.done(), "it asks the kernel"
+                    roads.aim({"zone-a": frozenset({lead})})
+                assert roads._roads["zone-a"].destinations == {lead}
+            assert "dev zone-a" in way(f"{NEXT.network_address} from 10.10.1.2")
+
+    in_namespace(scenario)
+
+
+def test_who_is_opened_when_all_is_over_is_told_so_and_nothing_is_left():
+    async def scenario():
+        device("zone-a", "10.10.1.2/24")
+        before = picture()
+        async with kernel_roads(spec("zone-a")) as roads:
+            async with asyncio.TaskGroup() as group:
+                opening = group.create_task(_refusal_of(roads.open("zone-a", "zone-a", (A,))))
+                await asyncio.sleep(0)
+                await roads.stop()
+            assert "not set up" in opening.result()
+        assert picture() == before
+
+    in_namespace(scenario)
+
+
+async def _refusal_of(change: Awaitable[None]) -> str:
+    with pytest.raises(LinkError) as refusal:
+        await change
+    return str(refusal.value)
+
+
 def test_destinations_that_change_are_followed():
     async def scenario():
         device("zone-a", "10.10.1.2/24")
@@ -322,6 +360,47 @@ def test_what_somebody_removes_is_put_back_and_said(monkeypatch):
                 ip("rule del oif zone-a priority 150", f"route flush table {FIRST}")
                 await _until(lambda: sorted(picture().splitlines()) == complete and said != [])
             assert [each["event"] for each in said] == [Event.ROUTES_RESTORED]
+
+    in_namespace(scenario)
+
+
+def test_what_has_just_lost_its_route_is_put_back_without_waiting_for_the_next_look():
+    async def scenario():
+        device("zone-a", "10.10.1.2/24")
+        async with kernel_roads(spec("zone-a")) as roads:
+            roads.aim({"zone-a": frozenset({HOST})})
+            await roads.open("zone-a", "zone-a", (A,))
+            index = int(picture_of("zone-a"))
+            links = {"zone-a": LinkFacts(index=index, up=True, carrier=True, mtu=1500, addresses=("10.10.1.2",))}
+            roads.seen(links)
+            await _until(lambda: "zone-a" in roads._laid)
+            complete = sorted(picture().splitlines())
+            lost = frozenset({("zone-a", "192.168.100.30")})
+            with capture_logs() as said:
+                ip(f"route flush table {FIRST}")
+                roads.seen(links, lost)
+                await _until(lambda: sorted(picture().splitlines()) == complete and said != [])
+            assert [each["event"] for each in said] == [Event.ROUTES_RESTORED]
+            roads.seen(links, lost)
+            assert not roads._changed.is_set(), "that is no news"
+
+    in_namespace(scenario)
+
+
+def test_a_look_that_took_for_ever_does_not_put_off_the_next(monkeypatch):
+    """A machine that stood still, say."""
+    monkeypatch.setattr(roads_module, "_LOOK", 0.01)
+    monkeypatch.setattr(roads_module, "_LONGEST", 0.02)
+    monkeypatch.setattr(roads_module, "_SHARE", 1e-9)
+
+    async def scenario():
+        device("zone-a", "10.10.1.2/24")
+        async with kernel_roads(spec("zone-a")) as roads:
+            roads.aim({"zone-a": frozenset({HOST})})
+            await roads.open("zone-a", "zone-a", (A,))
+            for _ in range(2):
+                ip(f"route flush table {FIRST}")
+                await _until(lambda: "table" in way("192.168.100.30 oif zone-a"))
 
     in_namespace(scenario)
 
