@@ -16,9 +16,9 @@ from gateway.admin.book.book import Book
 from gateway.admin.book.store import Retention
 from gateway.admin.book.telling import of_admin, of_drill, of_failback, of_failover
 from gateway.admin.places import default_book
-from gateway.model import AdminSpec, Failover, Return
+from gateway.model import AdminSpec, AdminState, Failover, Return
 from gateway.observe.events import Event
-from gateway.policy.evidence import Drilled, Evidence, Intent, ReturnNow
+from gateway.policy.evidence import Drained, Drilled, Evidence, Intent, ReturnNow
 from gateway.policy.reconcile import Decision
 
 log = structlog.get_logger()
@@ -44,6 +44,8 @@ def activities(
     match evidence:
         case Intent(tunnel=tunnel, admin=admin, by=by):
             yield of_admin(tunnel, admin, at_unix=clock(), by=by or GATEWAY)
+        case Drained(tunnel=tunnel, by=by):
+            yield of_admin(tunnel, AdminState.DISABLED, at_unix=clock(), by=by or GATEWAY)
         case Drilled(tunnel=tunnel, until=until, by=by) if until is not None:
             yield of_drill(tunnel, round(until - now, 1), at_unix=clock(), by=by or GATEWAY)
         case _:

@@ -18,7 +18,7 @@ from gateway.control.drill import Dial, Drill
 from gateway.errors import RefusedError, UnknownNameError
 from gateway.model import AdminState, DrillReport, ForwardSpec, TunnelView
 from gateway.observe.events import Event
-from gateway.policy.evidence import Intent, ReturnNow
+from gateway.policy.evidence import Drained, Intent, ReturnNow
 from gateway.policy.state import State
 
 log = structlog.get_logger()
@@ -46,8 +46,9 @@ class Operator:
             waiting = [it.name for it in self._controller.view().tunnels if it.admin is AdminState.DRAINING]
             for name in waiting:
                 if self._sessions_on(name) == 0:
-                    await self._controller.tell(Intent(tunnel=name, admin=AdminState.DISABLED, by=_ITS_DRAIN))
-                    log.info(Event.TUNNEL_ADMIN, tunnel=name, admin=AdminState.DISABLED.value, by=_ITS_DRAIN)
+                    await self._controller.tell(Drained(tunnel=name, by=_ITS_DRAIN))
+                    admin = self._controller.state().tunnels[name].admin
+                    log.info(Event.TUNNEL_ADMIN, tunnel=name, admin=admin.value, by=_ITS_DRAIN)
             if not waiting:
                 self._draining.clear()
             await asyncio.sleep(_DRAIN_CHECK_SECONDS)

@@ -132,6 +132,14 @@ class Intent:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Drained:
+    """No session is left on a tunnel that was draining: it is DISABLED now, unless somebody has wanted else since."""
+
+    tunnel: str
+    by: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Drilled:
     """`by` takes the tunnel out on purpose until `until`; None ends the drill."""
 
@@ -166,6 +174,7 @@ Evidence = (
     | NothingToShed
     | Verdict
     | Intent
+    | Drained
     | Drilled
     | ReturnNow
     | TimePassed

@@ -18,6 +18,7 @@ from gateway.policy.evidence import (
     Connected,
     Counted,
     Doubted,
+    Drained,
     Drilled,
     Evidence,
     Heard,
@@ -80,6 +81,8 @@ def weigh(state: State, evidence: Evidence, now: float) -> State:  # noqa: C901,
         case Intent(tunnel=name, admin=admin, until=until):
             waits = until if admin is AdminState.DRAINING else None
             return _with(state, name, lambda tunnel: replace(tunnel, admin=admin, drain_until=waits))
+        case Drained(tunnel=name):
+            return _with(state, name, _drained)
         case Drilled(tunnel=name, until=until):
             return _with(state, name, lambda tunnel: replace(tunnel, drill_until=until))
         case ReturnNow(tunnels=tunnels, forwards=forwards):
@@ -95,6 +98,12 @@ def weigh(state: State, evidence: Evidence, now: float) -> State:  # noqa: C901,
 def _with(state: State, name: str, change: Callable[[TunnelState], TunnelState]) -> State:
     tunnel = state.tunnels.get(name)
     return state if tunnel is None else replace(state, tunnels={**state.tunnels, name: change(tunnel)})
+
+
+def _drained(tunnel: TunnelState) -> TunnelState:
+    if tunnel.admin is not AdminState.DRAINING:
+        return tunnel
+    return replace(tunnel, admin=AdminState.DISABLED, drain_until=None)
 
 
 def _lost(state: State) -> State:

@@ -10,7 +10,7 @@ from gateway.admin.book.activity import Activity, ActivityKind
 from gateway.admin.places import default_book
 from gateway.app.chronicle import activities, book_of
 from gateway.model import AdminSpec, AdminState, Cause, Failover, Return
-from gateway.policy.evidence import Drilled, Evidence, Intent, ReturnNow, TimePassed
+from gateway.policy.evidence import Drained, Drilled, Evidence, Intent, ReturnNow, TimePassed
 from gateway.policy.reconcile import Decision
 
 
@@ -22,6 +22,7 @@ def test_what_an_operator_does_has_their_name():
     assert told(Intent(tunnel="a", admin=AdminState.DISABLED, by="uid 0, pid 7")) == [
         Activity(at_unix=5.0, kind=ActivityKind.ADMIN, tunnel="a", by="uid 0, pid 7", detail="disabled")
     ]
+    assert [it.by for it in told(Drained(tunnel="a", by="its drain"))] == ["its drain"]
     (drill,) = told(Drilled(tunnel="a", until=110.0, by="me"))
     assert (drill.by, drill.detail) == ("me", "taken out by a drill for 10 s")
     assert told(Drilled(tunnel="a", until=None)) == [], "its end is no doing of theirs"

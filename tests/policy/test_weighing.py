@@ -10,6 +10,7 @@ from gateway.policy.evidence import (
     Connected,
     Counted,
     Doubted,
+    Drained,
     Drilled,
     Evidence,
     Heard,
@@ -203,6 +204,16 @@ def test_intent_drills_and_verdicts_are_kept_as_they_are_said():
     assert (it.admin, it.drain_until, it.drill_until, it.verdict) == (AdminState.DRAINING, 30.0, 20.0, Cause.DRIVER)
     it = a(Intent(tunnel="a", admin=AdminState.ENABLED, until=30.0), Drilled(tunnel="a", until=None), state=state)
     assert (it.admin, it.drain_until, it.drill_until) == (AdminState.ENABLED, None, None)
+
+
+def test_a_drain_that_is_over_counts_unless_somebody_wants_else_by_then():
+    drained = Drained(tunnel="a", by="its drain")
+    it = a(Intent(tunnel="a", admin=AdminState.DRAINING, until=30.0), drained)
+    assert (it.admin, it.drain_until) == (AdminState.DISABLED, None)
+    it = a(
+        Intent(tunnel="a", admin=AdminState.DRAINING, until=30.0), Intent(tunnel="a", admin=AdminState.ENABLED), drained
+    )
+    assert it.admin is AdminState.ENABLED
 
 
 def test_return_now_ends_hold_downs_and_wakes_forwards():
