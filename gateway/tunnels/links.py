@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import errno
 import socket
 from collections.abc import Iterator, Sequence
@@ -44,10 +43,7 @@ class KernelLinks:
 
     async def make_tun(self, name: str) -> None:
         """See `tools.Links`."""
-        what = f"make the tun device {name}"
-        await self._netlink.ask(what, lambda ipr: _spare(ipr, name))
-        await asyncio.to_thread(make_tun, name)
-        await self._netlink.ask(what, lambda ipr: _mark(ipr, name))
+        await self._netlink.ask(f"make the tun device {name}", lambda ipr: _make_tun(ipr, name))
 
     async def make(self, name: str, kind: str, *, if_id: int | None = None, parent: int | None = None) -> None:
         """See `tools.Links`."""
@@ -145,6 +141,13 @@ def _spare(ipr: IPRoute, name: str) -> None:
     found = _find(ipr, name)
     if found is not None and not found.ours:
         raise foreign(found)
+
+
+def _make_tun(ipr: IPRoute, name: str) -> None:
+    """In one go, whatever becomes of who asked: a device without the mark is somebody else's."""
+    _spare(ipr, name)
+    make_tun(name)
+    _mark(ipr, name)
 
 
 def _make(ipr: IPRoute, request: dict[str, object]) -> None:

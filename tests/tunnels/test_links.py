@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import errno
 import subprocess
+import threading
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from ipaddress import ip_address, ip_interface
@@ -17,12 +19,15 @@ from pyroute2.netlink.rtnl import RTM_NEWLINK
 from pyroute2.netlink.rtnl.ifinfmsg import IFF_UP, ifinfmsg
 
 from gateway.errors import LinkError
+from gateway.tunnels import links as links_module
+from gateway.tunnels import tun
 from gateway.tunnels.links import KernelLinks, _rename
 from gateway.tunnels.netlink import Netlink, refused
 from tests.control.namespace import in_namespace, ip
 
 pytestmark = pytest.mark.lab
 
+DEADLINE = 5.0  # seconds
 V4, V6 = ip_interface("10.9.0.2/24"), ip_interface("fd00:9::2/64")
 
 
@@ -49,6 +54,34 @@ def test_a_tun_is_made_once_and_outlives_who_made_it():
             await links.remove("vpn-a")
             await links.remove("vpn-a")
             assert await links.find("vpn-a") is None
+
+    in_namespace(scenario)
+
+
+def test_a_tun_whose_maker_is_cancelled_is_ours_all_the_same(monkeypatch):
+    """Else every later attempt would take it for somebody else's."""
+    begun, goes_on = threading.Event(), threading.Event()
+
+    def make_tun(name: str) -> None:
+        begun.set()
+        assert goes_on.wait(DEADLINE)
+        tun.make_tun(name)
+
+    monkeypatch.setattr(links_module, "make_tun", make_tun)
+
+    async def scenario():
+        async with kernel_links() as links, asyncio.TaskGroup() as group:
+            making = group.create_task(links.make_tun("vpn-a"))
+            assert await asyncio.to_thread(begun.wait, DEADLINE)
+            making.cancel()
+            with suppress(asyncio.CancelledError):
+                await making
+            goes_on.set()
+            made = await links.find("vpn-a")
+            assert made is not None
+            assert made.ours
+            await links.make_tun("vpn-a")
+            await links.remove("vpn-a")
 
     in_namespace(scenario)
 

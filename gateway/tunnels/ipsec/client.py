@@ -72,9 +72,11 @@ class IpsecClient:
             return Encryption.USERSPACE
         if self._has_xfrm and await self._tools.links.find(self.interface) is not None:
             return Encryption.KERNEL
+        self._has_xfrm = True  # from here on, since what was begun goes on where this is cancelled
         try:
             await self._make_xfrm()
         except LinkError as error:
+            self._has_xfrm = False
             if error.number not in _UNSUPPORTED:
                 raise
             if self._vpn.esp is Esp.KERNEL:
@@ -83,7 +85,6 @@ class IpsecClient:
             self._lacks_xfrm = True
             attempt.said(LineLevel.INFO, _GATEWAY, "this kernel has no XFRM interfaces: ESP is done in user space")
             return Encryption.USERSPACE
-        self._has_xfrm = True
         return Encryption.KERNEL
 
     async def _make_xfrm(self) -> None:

@@ -55,8 +55,7 @@ class OpenVpnClient:
         """
         try:
             address = None if server is None else await self._address(server)
-            await self._links.make_tun(self.interface)
-            self._made = True
+            await self._make_device()
             conversation = Conversation(self._vpn, attempt, self._settle)
             failure = await self._connection(server, address, conversation)
         except UnresolvedError as error:
@@ -76,6 +75,15 @@ class OpenVpnClient:
             self._made = False
             with suppress(LinkError):  # whoever took it away, or the right to
                 await self._links.remove(self.interface)
+
+    async def _make_device(self) -> None:
+        """Raises LinkError."""
+        before, self._made = self._made, True  # from here on, since what was begun goes on where this is cancelled
+        try:
+            await self._links.make_tun(self.interface)
+        except LinkError as error:
+            self._made = before and error.number != errno.EEXIST  # then it is somebody else's by now
+            raise
 
     async def _address(self, server: Endpoint) -> IPAddress:
         """Where the server is, as far as we know. Raises UnresolvedError."""

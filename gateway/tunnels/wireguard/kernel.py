@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import errno
 import os
+import threading
 from collections.abc import Callable
 from contextlib import suppress
 from typing import Final, Protocol, Self, TypeVar
@@ -53,6 +54,7 @@ class KernelDevice:
         self._links = links
         self._converse = converse
         self._made = False
+        self._speaking = threading.Lock()  # what was cancelled goes on in its thread: who takes it back has to wait
 
     async def open(self) -> None:
         """Make it, unless it is there. Raises LinkError with EOPNOTSUPP where the kernel has no WireGuard."""
@@ -128,7 +130,7 @@ class KernelDevice:
         """What comes of a conversation, in a thread: it waits for locks of the kernel. Raises DeviceError."""
 
         def conversation() -> _T:
-            with self._converse(messages.FAMILY) as kernel:
+            with self._speaking, self._converse(messages.FAMILY) as kernel:
                 return say(kernel)
 
         try:

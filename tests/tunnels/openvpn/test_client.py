@@ -364,6 +364,23 @@ async def test_the_device_is_not_to_be_had(cloud, tools, monkeypatch, number, re
     assert (failure.reason, failure.detail) == (reason, "cannot make zone-c")
 
 
+async def test_a_device_that_was_being_made_when_it_was_cancelled_is_removed(cloud, tools, monkeypatch):
+    begun = asyncio.Event()
+    make_tun = tools.links.make_tun
+
+    async def hang(name: str) -> None:
+        await make_tun(name)
+        begun.set()
+        await asyncio.get_running_loop().create_future()
+
+    monkeypatch.setattr(tools.links, "make_tun", hang)
+    server = OpenVpnServer(cloud.workshop, Site.A)
+    async with running(OpenVpnClient(entry(server.access), tools), server_of(server.access)) as run:
+        await begun.wait()
+        await run.cancelled()
+    assert cloud.cloud.link("zone-c") is None
+
+
 @pytest.mark.matrix
 async def test_new_keys_need_the_account_again_and_get_it(cloud, tools):
     server = OpenVpnServer(cloud.workshop, Site.A, login=Login.PASSWORD, options=["reneg-sec 2"])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import errno
+import threading
 from dataclasses import replace
 from functools import partial
 from ipaddress import ip_address
@@ -100,6 +101,28 @@ async def test_a_device_is_made_told_read_and_removed():
     await device.close()
     await device.close()
     assert kernel.done == ["make wireguard", "remove"]
+
+
+async def test_what_is_cancelled_and_goes_on_is_not_overtaken_by_what_takes_it_back():
+    begun, goes_on = threading.Event(), threading.Event()
+
+    class Slow(Kernel):
+        def order(self, message):
+            if message == messages.begin("zone-d", PEERING):
+                begun.set()
+                assert goes_on.wait(5.0)
+            super().order(message)
+
+    kernel = Slow()
+    device = _device(kernel)
+    async with asyncio.TaskGroup() as group:
+        beginning = group.create_task(device.begin(PEERING))
+        assert await asyncio.to_thread(begun.wait, 5.0)
+        beginning.cancel()
+        forgetting = group.create_task(device.forget())
+        assert await asyncio.wait({forgetting}, timeout=0.05) == (set(), {forgetting})
+        goes_on.set()
+    assert kernel.orders == [messages.begin("zone-d", PEERING), messages.forget("zone-d")]
 
 
 @pytest.mark.parametrize("public_key", [PUBLIC, None])
