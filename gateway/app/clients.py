@@ -154,6 +154,8 @@ async def _end(drivers: set[asyncio.Task[None]], killed: asyncio.Event) -> None:
             hurrying.cancel()
     except TimeoutError:
         late = {driver for driver in drivers if not driver.done()}
+        if not late:  # the last has ended since
+            return
         log.warning(Event.TUNNEL_GIVEN_UP, tunnels=sorted(driver.get_name() for driver in late))
         for driver in late:
             driver.cancel()  # whoever is taking leave is cut short by that, and kills what it has started
@@ -162,5 +164,7 @@ async def _end(drivers: set[asyncio.Task[None]], killed: asyncio.Event) -> None:
 
 async def _hurry(limit: asyncio.Timeout, killed: asyncio.Event) -> None:
     await killed.wait()
+    if limit.expired():
+        return
     soon = asyncio.get_running_loop().time() + _LEAVE_AT_ONCE
     limit.reschedule(min(soon, limit.when() or soon))

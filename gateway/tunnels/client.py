@@ -32,7 +32,8 @@ class Client(Protocol):
 
         Cancelled, it takes down what it brought up for this connection, within a few seconds, and re-raises. The
         device outlives connections where the kernel allows it. Time-outs of the attempt are the client's own.
-        Raises nothing that a network, a server or a missing program can bring about: that is a Failure.
+        Raises nothing that a network, a server or a missing program can bring about: that is a Failure. Trouble of
+        this machine's own (`trouble`) may be raised, also in a group. Cancelled again, it kills what it has started.
         """
 
     async def close(self) -> None:

@@ -40,6 +40,7 @@ from gateway.tunnels.driver import Reports
 from gateway.tunnels.scrub import Scrubber
 from gateway.tunnels.states import Turn, after
 from gateway.tunnels.tools import Roads
+from gateway.tunnels.trouble import trouble
 
 log = structlog.get_logger()
 
@@ -94,7 +95,7 @@ class ManagedDriver:
         self._servers: tuple[Endpoint | None, ...] = (spec.vpn.servers if spec.vpn is not None else ()) or (None,)
         self._scrub = Scrubber(spec.vpn)
         self._wish = Wish.CONNECTED if spec.autoconnect else Wish.STOPPED
-        self._given_up = False  # the connection that there is has ended, for everybody but its client
+        self._given_up = False  # the connection that there is has ended, for everybody but its client, who leaves
         self._asked = asyncio.Event()  # something else is wanted than before
         self._backoff = Backoff()
         self._counted_at = clock()
@@ -114,7 +115,7 @@ class ManagedDriver:
 
     def connect(self) -> None:
         """See `driver.Driver`. What was held against the next attempt is forgotten."""
-        if self._wish is Wish.STOPPED or self._status.retry_at is not None:
+        if self._wish is Wish.STOPPED or self._status.retry_at is not None or self._given_up:
             self._wish = Wish.CONNECTED
             self._backoff = Backoff(server=self._backoff.server)
             self._asked.set()
@@ -171,6 +172,7 @@ class ManagedDriver:
             self._report(retry_at=None)
 
     async def _pause(self) -> None:
+        self._given_up = False
         delay = backoff.wait(self._backoff, servers=len(self._servers), chance=self._chance())
         if delay > 0.0:
             self._say(LineLevel.INFO, f"next attempt in {delay:.1f} s")
@@ -211,7 +213,7 @@ class ManagedDriver:
     async def _connection(self, server: Endpoint | None, attempt: _Attempt) -> Failure | None:
         """Why it ended; None: nobody wants it any more, and it was up."""
         async with asyncio.TaskGroup() as group:
-            client = group.create_task(self._client.run(server, attempt), name=f"{self.tunnel} client")
+            client = group.create_task(self._outcome(server, attempt), name=f"{self.tunnel} client")
             up = group.create_task(attempt.up.wait())
             asked = group.create_task(self._asked.wait())
             try:
@@ -228,7 +230,18 @@ class ManagedDriver:
             finally:
                 for each in (client, up, asked):
                     each.cancel()
+                await _ended(client)
         return self._interrupted()
+
+    async def _outcome(self, server: Endpoint | None, attempt: _Attempt) -> Failure:
+        """Why the client's connection ended. Raises what is a defect."""
+        try:
+            return await self._client.run(server, attempt)
+        except Exception as error:
+            said = trouble(error)
+            if said is None:
+                raise
+            return Failure(reason=FailureReason.OTHER, detail=said)
 
     def _interrupted(self) -> Failure | None:
         """Why a connection ended that somebody wanted to end."""
@@ -335,6 +348,15 @@ class ManagedDriver:
         if status != self._status:
             self._status = status
             self._reports.status(status)
+
+
+async def _ended(client: asyncio.Task[Failure]) -> None:
+    """Return when it has. Whoever is cancelled once more cuts it short: a group of tasks would keep that to itself."""
+    try:
+        await asyncio.wait({client})
+    except asyncio.CancelledError:
+        client.cancel()
+        raise
 
 
 class _Attempt:

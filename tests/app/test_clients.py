@@ -164,6 +164,16 @@ async def test_who_does_not_leave_in_time_is_cut_short(is_killed: bool, monkeypa
     assert rig.a.status.state is DriverState.STOPPED
 
 
+async def test_who_leaves_in_the_last_moment_is_not_given_up(monkeypatch: pytest.MonkeyPatch):
+    """The time is over, and when that is noticed they all have left."""
+    monkeypatch.setattr(room, "_LEAVE", 0.0)
+    rig = Rig()
+    with capture_logs() as logs:
+        async with rig.running():
+            rig.killed.set()
+    assert "tunnel.given_up" not in {it["event"] for it in logs}
+
+
 async def test_a_defect_of_a_client_ends_the_gateway():
     class Defective(FakeDriver):
         async def run(self) -> None:

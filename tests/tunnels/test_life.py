@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -205,6 +206,22 @@ def test_connect_does_not_wait():
             stage.driver.connect()  # nothing: it is
             await asyncio.sleep(1.0)
             assert len(stage.client.servers) == 2
+
+    virtually(scenario())
+
+
+def test_connect_does_not_wait_for_what_a_connection_that_is_given_up_has_cost():
+    async def scenario():
+        stage = Stage(Client([Deed(stays=1.0)] * 4 + [FOREVER], leave=2.0), servers=(A,))
+        async with stage.living():
+            await stage.until(lambda s: s.attempts == 0 and s.retry_at is not None)  # it has failed, and will again
+            await stage.until(lambda s: s.state is S.CONNECTED and len(stage.client.servers) == 5)
+            stage.driver.reconnect("probes have been failing for 10 s")
+            await asyncio.sleep(1.0)
+            stage.driver.connect()
+            asked = asyncio.get_running_loop().time()
+            assert stage.client.running == 1, "its client takes its leave"
+            assert (await stage.stands(S.CONNECTED)).since - asked < 1.5
 
     virtually(scenario())
 
@@ -465,6 +482,43 @@ def test_a_defect_of_the_client_is_not_kept_quiet():
             await stage.driver.run()
         assert caught.group_contains(ZeroDivisionError)
         assert stage.client.closed == 1
+
+    virtually(scenario())
+
+
+@pytest.mark.parametrize(
+    "error", [OSError(errno.EMFILE, "Too many open files"), RuntimeError("can't start new thread")]
+)
+def test_trouble_of_the_machine_ends_an_attempt_and_no_more(error):
+    async def scenario():
+        class Troubled(Client):
+            async def run(self, server, attempt):
+                if not self.servers:
+                    self.servers.append(server)
+                    raise ExceptionGroup("tasks of a client", [error])
+                return await super().run(server, attempt)
+
+        stage = Stage(Troubled())
+        async with stage.living():
+            failure = (await stage.until(lambda s: s.failure is not None)).failure
+            assert (failure.reason, failure.detail) == (R.OTHER, str(error))
+            await stage.stands(S.CONNECTED)
+
+    virtually(scenario())
+
+
+def test_whoever_takes_leave_is_cut_short_by_the_second_who_ends_it():
+    async def scenario():
+        stage = Stage(Client(leave=1000.0))
+        async with asyncio.TaskGroup() as group:
+            living = group.create_task(stage.driver.run())
+            await stage.stands(S.CONNECTED)
+            living.cancel()
+            await asyncio.sleep(1.0)
+            assert stage.client.running == 1
+            living.cancel()
+        assert (stage.client.running, stage.client.closed) == (0, 1)
+        assert asyncio.get_running_loop().time() < 3.0
 
     virtually(scenario())
 

@@ -28,9 +28,9 @@ async def routed(resolver: Resolver, server: Endpoint) -> Sequence[Address]:
 def unreachable(address: Address) -> str | None:
     """Why no packet can be sent to this address; None where a route leads to it. Nothing is sent."""
     family = socket.AF_INET if address.ip.version == 4 else socket.AF_INET6  # noqa: PLR2004
-    with socket.socket(family, socket.SOCK_DGRAM) as asking:
-        try:
+    try:  # there may be no sockets of this family at all
+        with socket.socket(family, socket.SOCK_DGRAM) as asking:
             asking.connect((str(address.ip), address.port))
-        except OSError as error:
-            return os.strerror(error.errno or 0)
+    except OSError as error:
+        return os.strerror(error.errno or 0)
     return None

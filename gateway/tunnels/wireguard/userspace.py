@@ -14,7 +14,7 @@ import signal
 import socket
 import struct
 from collections.abc import Callable
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, suppress
 from pathlib import Path
 from typing import Final
 
@@ -224,10 +224,8 @@ def _taken(name: str) -> DeviceError:
 
 def _remove_deaf(path: Path) -> None:
     """Remove a socket that nobody listens on."""
-    with socket.socket(socket.AF_UNIX) as asking:
+    with suppress(OSError), socket.socket(socket.AF_UNIX) as asking:  # it is not there, or not ours to touch
         try:
             asking.connect(str(path))
         except ConnectionRefusedError:
             path.unlink(missing_ok=True)
-        except OSError:  # it is not there, or not ours to touch
-            return

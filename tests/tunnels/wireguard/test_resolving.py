@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import errno
 import socket
 from ipaddress import ip_address
 
@@ -25,6 +26,19 @@ async def test_a_name_that_is_none_is_unreachable():
     with pytest.raises(DeviceError, match=r"vpn\.example cannot be resolved: Name or service not known") as caught:
         await routed(Resolver(ask), SERVER)
     assert caught.value.reason is FailureReason.UNREACHABLE
+
+
+async def test_addresses_of_a_family_that_this_machine_has_not_are_left_out(monkeypatch):
+    make = socket.socket
+
+    def without_ipv6(family, *further):
+        if family == socket.AF_INET6:
+            raise OSError(errno.EAFNOSUPPORT, "Address family not supported by protocol")
+        return make(family, *further)
+
+    monkeypatch.setattr(socket, "socket", without_ipv6)
+    resolver = Resolver(lambda _: ["fd00::1", "127.0.0.1"])
+    assert await routed(resolver, SERVER) == [Address(ip_address("127.0.0.1"), 51820)]
 
 
 async def test_addresses_without_a_route_are_left_out():
