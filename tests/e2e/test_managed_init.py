@@ -33,9 +33,12 @@ async def test_orphans_are_reaped_and_clients_are_still_waited_for(empty_lab, tm
             (init,) = children(process.pid)
             for _ in range(_ORPHANS):
                 _leave_an_orphan(init)
-            orphans = children(init, "sleep")
-            assert len(orphans) == _ORPHANS, "they are the gateway's now"
-            for orphan in orphans:
+
+            async def all_inherited() -> bool:
+                return len(children(init, "sleep")) == _ORPHANS
+
+            await eventually(all_inherited, within=10.0, what="they are the gateway's")
+            for orphan in children(init, "sleep"):
                 os.kill(orphan, signal.SIGTERM)
 
             async def all_reaped() -> bool:

@@ -100,7 +100,7 @@ class Namespace:
             self._inside = ThreadPoolExecutor(1, f"in-{self.name}", initializer=_enter, initargs=(self._path,))
         return self._inside.submit(function, *args, **kwargs).result()
 
-    def sysctl(self, name: str, value: int) -> None:
+    def sysctl(self, name: str, value: int | str) -> None:
         """Set a value of this namespace below /proc/sys/net: "ipv4/ip_forward"."""
         self.call(Path("/proc/sys/net", name).write_text, str(value))
 

@@ -96,6 +96,8 @@ def build(spaces: Mapping[Role, Namespace]) -> None:
         space.sysctl("ipv4/conf/all/rp_filter", 0)
         space.sysctl("ipv4/conf/default/rp_filter", 0)
         space.sysctl("core/somaxconn", 65535)
+        # Where tests have gateways listen: no outgoing connection is to get such a port.
+        space.sysctl("ipv4/ip_local_reserved_ports", "33000-33999")
     _corp(spaces[Role.CORP])
     for site in Site:
         _wan(site, spaces)
