@@ -14,6 +14,7 @@ from pyroute2.netlink.rtnl.ifinfmsg import IFF_UP
 
 from gateway.errors import LinkError
 from gateway.model import IPAddress
+from gateway.tunnels import path_filter
 from gateway.tunnels.netlink import Netlink
 from gateway.tunnels.tools import IPInterface, Link
 from gateway.tunnels.tun import make_tun
@@ -63,6 +64,10 @@ class KernelLinks:
     ) -> None:
         """See `tools.Links`."""
         await self._netlink.ask(f"configure the device {name}", lambda ipr: _configure(ipr, name, addresses, mtu))
+
+    async def filter_paths(self, name: str, number: int) -> int:
+        """See `tools.Links`."""
+        return await self._netlink.ask(f"filter what comes by {name}", lambda ipr: _filter_paths(ipr, name, number))
 
 
 def foreign(link: Link) -> LinkError:
@@ -224,6 +229,13 @@ def _configure(ipr: IPRoute, name: str, addresses: Sequence[IPInterface] | None,
             if each not in have:
                 _add(ipr, index, each)
     ipr.link("set", index=index, state="up")
+
+
+def _filter_paths(ipr: IPRoute, name: str, number: int) -> int:
+    index = _index(ipr, name)
+    before = path_filter.get(ipr, index)
+    path_filter.put(index, number)
+    return before
 
 
 def _add(ipr: IPRoute, index: int, address: IPInterface) -> None:

@@ -58,6 +58,9 @@ class Links(Protocol):
     ) -> None:
         """Have the device up, with exactly these addresses (None: as they are) and this MTU (None: as it is)."""
 
+    async def filter_paths(self, name: str, number: int) -> int:
+        """Set the device's reverse-path filter (IPv4; `path_filter`), and return what it was."""
+
 
 class Roads(Protocol):
     """The routes and rules of the tunnels whose `routes` are managed; of others it does nothing."""

@@ -7,6 +7,8 @@ is no more, and the kernel answers with RST, which belongs to no socket and know
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -17,11 +19,19 @@ from tests.e2e.kinds import FORWARDS, TUNNELS, Kind, entries, servers
 from tests.e2e.managed import ask, configuration, connected, stands
 from tests.lab import client
 from tests.lab.capture import TO_CORP, Capture
-from tests.lab.topology import PHYSICAL_LINKS
+from tests.lab.topology import PHYSICAL_LINKS, Role
 from tests.lab.waiting import eventually
 
 pytestmark = pytest.mark.lab
 
+_ASKS = """
+import socket, sys, time
+while True:
+    with socket.socket() as asking:
+        asking.setblocking(False)
+        asking.connect_ex((sys.argv[1], 9))
+    time.sleep(0.0005)
+"""
 _LINES = 'reconnect_after = "1s"\n[tunnel.health]\nprobes = []'
 
 
@@ -43,6 +53,29 @@ async def test_whatever_becomes_of_a_tunnel_nothing_leaves_beside_it(empty_lab, 
                 await _without(empty_lab, gateway, kind)
             assert capture.packets == (), kind
         assert await gateway.terminate() == 0
+
+
+async def test_what_asks_for_an_address_before_it_is_routed_is_not_answered_beside_the_tunnel(
+    empty_lab, running, tmp_path
+):
+    """ESP in user space begins when charon's device has its address, which nobody knew before."""
+    text = configuration(empty_lab, tmp_path, *entries(running, _LINES), *FORWARDS)
+    address, corp = f"{running[Kind.IPSEC].pool}.1", empty_lab.spaces[Role.CORP]
+    asking = subprocess.Popen(corp.command([sys.executable, "-c", _ASKS, address]))  # noqa: ASYNC220 - not waited for
+    try:
+        with Capture(empty_lab.cloud, empty_lab.processes, TO_CORP, PHYSICAL_LINKS) as capture:
+            async with GatewayProcess(empty_lab, tmp_path, text) as gateway:
+                await gateway.event("gateway.started")
+                await connected(gateway, *TUNNELS)
+                for _ in range(3):
+                    await _without(empty_lab, gateway, Kind.IPSEC)
+                assert await page(empty_lab, Kind.IPSEC.port)
+                assert await gateway.terminate() == 0
+        assert capture.packets == ()
+    finally:
+        assert asking.poll() is None
+        asking.kill()
+        asking.wait()
 
 
 async def _late_answer(lab, gateway, kind):

@@ -20,7 +20,7 @@ from pyroute2.netlink.rtnl.ifinfmsg import IFF_UP, ifinfmsg
 
 from gateway.errors import LinkError
 from gateway.tunnels import links as links_module
-from gateway.tunnels import tun
+from gateway.tunnels import path_filter, tun
 from gateway.tunnels.links import KernelLinks, _rename
 from gateway.tunnels.netlink import Netlink, refused
 from tests.control.namespace import in_namespace, ip
@@ -84,6 +84,24 @@ def test_a_tun_whose_maker_is_cancelled_is_ours_all_the_same(monkeypatch):
             await links.remove("vpn-a")
 
     in_namespace(scenario)
+
+
+def test_the_reverse_path_filter_of_a_device():
+    async def scenario():
+        async with kernel_links() as links:
+            await links.make_tun("vpn-a")
+            usual = await links.filter_paths("vpn-a", path_filter.STRICT)
+            assert await links.filter_paths("vpn-a", usual) == path_filter.STRICT
+            assert await links.filter_paths("vpn-a", 2) == usual
+            assert _path_filter("vpn-a") == 2
+            with pytest.raises(LinkError, match="cannot filter what comes by none"):
+                await links.filter_paths("none", 1)
+
+    in_namespace(scenario)
+
+
+def _path_filter(name: str) -> int:
+    return int(Path(f"/proc/sys/net/ipv4/conf/{name}/rp_filter").read_text())
 
 
 def test_a_device_that_somebody_else_has_made_is_not_touched():

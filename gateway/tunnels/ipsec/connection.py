@@ -26,6 +26,7 @@ from cryptography import x509
 from gateway.config import certificates
 from gateway.errors import LinkError, ProgramMissingError
 from gateway.model import Endpoint, Failure, FailureReason, IPAddress, IpsecSpec, LineLevel, TunnelSpec
+from gateway.tunnels import path_filter
 from gateway.tunnels.client import Attempt
 from gateway.tunnels.ipsec import configuration, reasons, speech, standing
 from gateway.tunnels.ipsec.charon import Charon, CharonError, charon
@@ -108,7 +109,10 @@ class Connection:
 
     async def _live(self, daemon: Charon) -> Failure | None:
         """Connect, and watch; None where charon's lines tell the reason of the end."""
-        orders = daemon.orders
+        orders, tools = daemon.orders, self._place.tools
+        # ESP in user space begins when charon's device has the address, which nobody knows before: the kernel is to
+        # answer nothing that comes by it until that address has its rule.
+        usual = None if daemon.device is None else await tools.links.filter_paths(daemon.device, path_filter.STRICT)
         try:
             async with asyncio.timeout(_ANSWER):
                 await self._tell(orders)
@@ -122,6 +126,9 @@ class Connection:
         if not stands.addresses:
             return self._failure(FailureReason.OTHER, "the server gave no address")
         await self._dress(daemon, stands.addresses)
+        await tools.roads.expect(self._place.spec.name, stands.addresses)
+        if usual is not None:
+            await tools.links.filter_paths(self._place.spec.interface, usual)
         self._stage = _Stage.CONNECTED
         self._attempt.connected(stands.addresses)
         await self._watch(orders, stands)
@@ -160,9 +167,7 @@ class Connection:
         """Have the device under the tunnel's name, with its addresses and MTU. Raises LinkError.
 
         Two servers may give out the same address. charon then finds that some device has it, and leaves it there: so
-        the device is known by its name and not by the address, and gets it here at the latest. (ESP in user space does
-        not begin before charon's device has the address: for some milliseconds that has no rule, as `Roads.expect`
-        would make.)
+        the device is known by its name and not by the address, and gets it here at the latest.
         """
         links, name = self._place.tools.links, self._place.spec.interface
         if daemon.device is not None and daemon.device != name:
