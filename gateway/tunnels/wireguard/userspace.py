@@ -72,6 +72,7 @@ class WireguardGo:
             )
         birth = _Birth(self._hear)
         async with AsyncExitStack() as life:
+            life.callback(_remove_deaf, self._socket)  # however early it was killed
             try:
                 process = await life.enter_async_context(
                     child([PROGRAM, "-f", self._name], on_line=birth.hear, env=_ENVIRONMENT)
@@ -118,7 +119,6 @@ class WireguardGo:
         finally:
             self._process = None
             self._hangs = False
-            _remove_deaf(self._socket)
 
     # ---------------------------------------------------------------- its socket
 

@@ -10,6 +10,7 @@ import base64
 import os
 import signal
 import socket
+import sys
 from contextlib import AsyncExitStack, suppress
 from pathlib import Path
 
@@ -19,6 +20,7 @@ from gateway.model import Endpoint, FailureReason, LineLevel
 from gateway.tunnels.wireguard import client as wireguard
 from gateway.tunnels.wireguard import connection, uapi, userspace
 from gateway.tunnels.wireguard.client import WireguardClient
+from gateway.tunnels.wireguard.userspace import DIRECTORY
 from tests.lab import client
 from tests.lab.servers.wireguard import WireGuardServer
 from tests.lab.topology import CORP_NETWORK, Site
@@ -350,8 +352,15 @@ async def test_without_the_program(server, tools, monkeypatch):
 
 
 async def test_a_process_that_is_killed_before_it_is_ready_is_said_to_be(server, tools, tmp_path_factory, monkeypatch):
+    """And what it left is taken away: the fixture sees that its socket is gone."""
     program = tmp_path_factory.mktemp("programs") / "stillborn"
-    program.write_text("#!/bin/sh\nkill -KILL $$\n")
+    program.write_text(
+        f"#!{sys.executable}\n"
+        "import os, signal, socket\n"
+        f"os.makedirs({str(DIRECTORY)!r}, exist_ok=True)\n"
+        f"socket.socket(socket.AF_UNIX).bind({str(orders('zone-d'))!r})\n"
+        "os.kill(os.getpid(), signal.SIGKILL)\n"
+    )
     program.chmod(0o700)
     monkeypatch.setattr(userspace, "PROGRAM", str(program))
     async with running(WireguardClient(entry(server.access), tools)) as run:
