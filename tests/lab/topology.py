@@ -96,6 +96,8 @@ def build(spaces: Mapping[Role, Namespace]) -> None:
         space.sysctl("ipv4/conf/all/rp_filter", 0)
         space.sysctl("ipv4/conf/default/rp_filter", 0)
         space.sysctl("core/somaxconn", 65535)
+        # Or the round trips of one test's outage would make the next one's sessions slow to send again.
+        space.sysctl("ipv4/tcp_no_metrics_save", 1)
         # Where tests have gateways listen: no outgoing connection is to get such a port.
         space.sysctl("ipv4/ip_local_reserved_ports", "33000-33999")
     _corp(spaces[Role.CORP])
