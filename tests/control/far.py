@@ -17,7 +17,7 @@ from types import TracebackType
 from typing import ParamSpec, Self, TypeVar
 
 from gateway.model import Aim, Path, ProbeKind, ProbeSpec
-from tests.control.namespace import enter_namespace, ip
+from tests.control.namespace import await_carrier, enter_namespace, ip
 
 DEADLINE = 5.0
 _P = ParamSpec("_P")
@@ -67,6 +67,8 @@ class Far:
         )
         ip(f"addr add 10.{number}.0.2/24 dev {name}", f"addr add fd0{number}::2/64 dev {name} nodad")
         sysctl(f"net.ipv4.conf.{name}.rp_filter", "0")
+        await_carrier(name)
+        self.call(await_carrier, far)
         return Path(tunnel=name, interface=name, ifindex=socket.if_nametoindex(name))
 
     def listener(self, host: str, port: int = 0) -> socket.socket:

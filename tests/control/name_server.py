@@ -21,7 +21,7 @@ from time import monotonic
 from types import TracebackType
 from typing import Self
 
-from tests.control.namespace import enter_namespace, ip
+from tests.control.namespace import await_carrier, enter_namespace, ip
 
 NO_ERROR, SERVFAIL, NXDOMAIN, REFUSED = 0, 2, 3, 5
 A, CNAME, AAAA = 1, 5, 28
@@ -104,6 +104,7 @@ class NameServer:
         there = f"--net=/proc/{os.getpid()}/task/{self._thread.native_id}/ns/net"
         far = "\n".join(_adding(self._far, "far"))
         subprocess.run(["nsenter", there, "ip", "-batch", "-"], input=far, text=True, check=True)
+        await_carrier(self._device)
 
     # ---------------------------------------------------------------- in its thread
 

@@ -14,8 +14,11 @@ import struct
 import subprocess
 from collections.abc import Callable, Coroutine
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 
 import uvloop
+
+from tests.lab.waiting import wait_until
 
 _CLONE_NEWNET = 0x40000000
 _TUNSETIFF = 0x400454CA
@@ -25,6 +28,8 @@ _SIOCGIFFLAGS = 0x8913
 _SIOCSIFFLAGS = 0x8914
 _IFF_TUN_NO_PI = 0x1001
 _IFF_UP = 0x1
+_IFF_RUNNING = 0x40
+_DEADLINE = 10.0  # seconds
 _libc = ctypes.CDLL(None, use_errno=True)
 
 
@@ -58,6 +63,25 @@ def _batch(options: list[str], commands: list[str]) -> None:
         subprocess.run(["ip", *options, "-batch", "-"], input="\n".join(commands), text=True, check=True)
 
 
+def await_carrier(*devices: str) -> None:
+    """Return when these devices of the calling thread's namespace carry packets.
+
+    A cable between devices that are up is seen by a worker of the kernel (linkwatch), and what is sent before is lost.
+    """
+    for device in devices:
+        wait_until(partial(_runs, device), within=_DEADLINE, what=f"{device} runs")
+
+
+def _runs(device: str) -> bool:
+    return bool(_flags(device) & _IFF_RUNNING)
+
+
+def _flags(device: str) -> int:
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as asker:
+        answer = fcntl.ioctl(asker, _SIOCGIFFLAGS, struct.pack("16sH22x", device.encode(), 0))
+    return int(struct.unpack("16sH22x", answer)[1])
+
+
 def _no_detection(address: str) -> str:
     """An IPv6 address is tentative for a moment, even where nobody can have it, too."""
     return " nodad" if ":" in address else ""
@@ -80,9 +104,8 @@ class Tun:
         fcntl.ioctl(self._fd, _TUNSETCARRIER, struct.pack("i", on))
 
     def up(self, on: bool) -> None:
+        flags = _flags(self.name) & ~_IFF_UP | (_IFF_UP if on else 0)
         with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as asker:
-            answer = fcntl.ioctl(asker, _SIOCGIFFLAGS, struct.pack("16sH22x", self.name.encode(), 0))
-            flags = struct.unpack("16sH22x", answer)[1] & ~_IFF_UP | (_IFF_UP if on else 0)
             fcntl.ioctl(asker, _SIOCSIFFLAGS, struct.pack("16sH22x", self.name.encode(), flags))
 
     def abandon(self) -> None:

@@ -13,7 +13,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Self
 
 from gateway.model import Path
-from tests.control.namespace import ip
+from tests.control.namespace import await_carrier, ip
 from tests.dataplane.rig import Rig, Target
 
 _CLONE_NEWNET = 0x40000000
@@ -35,6 +35,8 @@ class FarEnd:
         self._inside.submit(
             ip, "link set lo up", f"addr add {TARGET}/24 dev tun-b", "link set tun-b gso_max_segs 1 up"
         ).result()
+        await_carrier("tun-a")
+        self._inside.submit(await_carrier, "tun-b").result()
 
     @staticmethod
     def _enter() -> int:

@@ -215,7 +215,7 @@ def test_it_dies_with_whoever_started_it(tmp_path):
 def test_it_does_not_begin_when_whoever_started_it_has_died_meanwhile():
     """The command as it is run, by somebody who is not the parent that it was made for."""
     made_for_another = children._mortal()
-    made_for_another[-1] = "1"
+    made_for_another[-1] = str(os.getpid() + 1)
     found = subprocess.run([*made_for_another, "echo", "begun"], capture_output=True, text=True, check=False)
     assert (found.returncode, found.stdout, found.stderr) == (1, "", "")
 

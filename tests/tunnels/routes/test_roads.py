@@ -26,7 +26,7 @@ from gateway.tunnels.routes import roads as roads_module
 from gateway.tunnels.routes.kernel import RouteSocket
 from gateway.tunnels.routes.roads import KernelRoads
 from gateway.tunnels.routes.slots import FIRST, Slot
-from tests.control.namespace import in_namespace, ip
+from tests.control.namespace import await_carrier, in_namespace, ip
 from tests.lab.waiting import eventually
 
 pytestmark = pytest.mark.lab
@@ -45,6 +45,7 @@ def device(name: str, *addresses: str) -> None:
     ip(f"link add name {name} type veth peer name {name}-far", f"link set {name}-far up")
     ip(f"link set {name} up", *(f"addr add {each} dev {name}" for each in addresses if ":" not in each))
     ip(*(f"-6 addr add {each} dev {name} nodad" for each in addresses if ":" in each))
+    await_carrier(name, f"{name}-far")  # a route says so while there is none
 
 
 def picture() -> str:
@@ -164,6 +165,7 @@ def _two_far_ends(strictness: int, helpers: list[subprocess.Popen[bytes]]) -> No
             "addr add 192.168.100.30/32 dev lo",
         ):
             subprocess.run(["nsenter", f"--net=/proc/{helper.pid}/ns/net", "ip", *order.split()], check=True)
+        await_carrier(name)
 
 
 async def _until(condition: Callable[[], bool]) -> None:
