@@ -27,7 +27,7 @@ from gateway.model import (
 )
 from tests.policy.scenes import GOOD, LINK_DOWN, forward, tunnel
 
-DEADLINE = 5.0
+DEADLINE = 30.0
 ADDRESS = ip_address(GOOD.addresses[0])
 MANAGED = replace(tunnel("a"), routes=RoutesMode.MANAGED, kind=TunnelKind.OPENVPN)
 FOLLOWED, ALSO_FOLLOWED = (replace(tunnel(name), routes=RoutesMode.MANAGED) for name in ("b", "c"))

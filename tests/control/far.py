@@ -17,9 +17,9 @@ from types import TracebackType
 from typing import ParamSpec, Self, TypeVar
 
 from gateway.model import Aim, Path, ProbeKind, ProbeSpec
-from tests.control.namespace import await_carrier, enter_namespace, ip
+from tests.control.namespace import await_carrier, await_neighbours, enter_namespace, ip
 
-DEADLINE = 5.0
+DEADLINE = 30.0
 _P = ParamSpec("_P")
 _T = TypeVar("_T")
 
@@ -69,6 +69,8 @@ class Far:
         sysctl(f"net.ipv4.conf.{name}.rp_filter", "0")
         await_carrier(name)
         self.call(await_carrier, far)
+        await_neighbours(name, f"fd0{number}::2")
+        self.call(await_neighbours, far, f"fd0{number}::1")
         return Path(tunnel=name, interface=name, ifindex=socket.if_nametoindex(name))
 
     def listener(self, host: str, port: int = 0) -> socket.socket:

@@ -15,6 +15,8 @@ import subprocess
 from collections.abc import Callable, Coroutine
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
+from ipaddress import IPv6Address
+from pathlib import Path
 
 import uvloop
 
@@ -29,7 +31,7 @@ _SIOCSIFFLAGS = 0x8914
 _IFF_TUN_NO_PI = 0x1001
 _IFF_UP = 0x1
 _IFF_RUNNING = 0x40
-_DEADLINE = 10.0  # seconds
+_DEADLINE = 30.0  # seconds
 _libc = ctypes.CDLL(None, use_errno=True)
 
 
@@ -70,6 +72,17 @@ def await_carrier(*devices: str) -> None:
     """
     for device in devices:
         wait_until(partial(_runs, device), within=_DEADLINE, what=f"{device} runs")
+
+
+def await_neighbours(device: str, address: str) -> None:
+    """Return when `address` of this device, an IPv6 one, can be asked for: a worker of the kernel has it listen."""
+    asked = "ff02" + "0" * 18 + "01ff" + IPv6Address(address).packed[-3:].hex()  # its solicited-node group (RFC 4291)
+
+    def listens() -> bool:
+        groups = [line.split() for line in Path("/proc/thread-self/net/igmp6").read_text().splitlines()]
+        return any(device == name and group == asked for _, name, group, *_ in groups)
+
+    wait_until(listens, within=_DEADLINE, what=f"{address} on {device} can be asked for")
 
 
 def _runs(device: str) -> bool:

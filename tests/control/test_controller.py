@@ -30,7 +30,7 @@ from gateway.model import (
 from gateway.policy.evidence import Connected, Intent, KernelSeen, NamesSeen, TimePassed, Verdict
 from tests.control.hands import RecordingHands
 
-DEADLINE = 5.0  # seconds
+DEADLINE = 30.0  # seconds
 TARGET = Endpoint("192.168.100.30", 8080)
 GOOD = LinkFacts(index=7, up=True, carrier=True, mtu=1500, addresses=("10.71.1.2",))
 DOWN = LinkFacts(index=7, up=False, carrier=False, mtu=1500, addresses=("10.71.1.2",))

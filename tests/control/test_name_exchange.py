@@ -20,7 +20,7 @@ from tests.control.watching import eventually, open_descriptors
 NEAR = ("10.20.0.2/24", "10.20.0.3/24", "fd20::2/64")
 FAR = ("10.20.0.53/24", "fd20::53/64")
 SERVER, SERVER6 = Endpoint("10.20.0.53", 53), Endpoint("fd20::53", 53)
-DEADLINE = 5.0
+DEADLINE = 30.0
 
 
 def way(device: str = "tun-a", source: str | None = None) -> Way:

@@ -11,7 +11,7 @@ from pathlib import Path
 from gateway.control.kernel import KernelWatcher
 from gateway.model import KernelSnapshot, LinkFacts
 
-DEADLINE = 5.0
+DEADLINE = 30.0
 
 
 class Seen:

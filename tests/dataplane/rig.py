@@ -25,7 +25,7 @@ from gateway.dataplane.messages import DialFailed, DialOutrun, FirstConnect, Ses
 from gateway.dataplane.session import Pump, Session
 from gateway.model import Choice, Endpoint, ForwardSpec, ListenAddress, Path, PortMap, RoutingTable
 
-DEADLINE = 10.0
+DEADLINE = 30.0
 _Owned = TypeVar("_Owned", "Peer", "Target")
 LO = socket.if_nametoindex("lo")
 

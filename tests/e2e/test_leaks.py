@@ -8,6 +8,7 @@ goes by the default route, onto the container platform's network.
 
 from __future__ import annotations
 
+import asyncio
 from pathlib import Path
 
 import pytest
@@ -33,9 +34,10 @@ async def gateway(lab, tmp_path):
 
 async def _late_answer(lab, gateway):
     """Have the kernel answer a late packet of the company's server with RST, and return when it has."""
-    _, writer = await client.connect(lab.cloud, LOOPBACK, 33000)
+    reader, writer = await client.connect(lab.cloud, LOOPBACK, 33000)
     writer.write(b"GET /slow?s=0.3 HTTP/1.1\r\nHost: corp\r\n\r\n")
-    await gateway.metric("gateway_bytes_total", lambda value: value > 0, direction="to_target")
+    async with asyncio.timeout(PATIENCE):
+        assert await reader.readline() == b"HTTP/1.1 200 OK\r\n"  # and the page comes later
     with lab.faults.tun_down(Site.A), lab.faults.tun_down(Site.B):
         await gateway.event("tunnel.transition", tunnel="zone-a", new="down")
         writer.transport.abort()

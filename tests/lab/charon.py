@@ -24,7 +24,7 @@ PLUGINS = (
     "random nonce openssl gcm aes pem pkcs1 pkcs8 pkcs12 pkcs7 x509 pubkey constraints revocation kdf hmac sha1 sha2 "
     "kernel-libipsec kernel-netlink socket-default updown eap-identity eap-mschapv2 eap-tls"
 )
-_PATIENCE = 5.0  # seconds for the socket to appear and for each answer
+_PATIENCE = 20.0  # seconds for the socket to appear and for each answer
 _PAUSE = 0.01
 
 

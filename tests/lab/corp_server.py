@@ -3,7 +3,7 @@
 HTTP/1.1 with keep-alive:
     GET  /           a greeting, and on the last line "corp you=ADDRESS": the peer address seen
     GET  /bytes/N    N bytes
-    GET  /slow?s=S   the answer of / after S seconds (default 1)
+    GET  /slow?s=S   the answer of /: its head at once, its body after S seconds (default 1)
     GET  /chunks/N   N chunks of 1 KiB in chunked encoding
     POST /digest     "LENGTH SHA256" of the body, which may be chunked
     GET  /held       how many connections the hold server has now
@@ -59,9 +59,12 @@ async def page(request: web.Request) -> web.Response:
     return _page(request)
 
 
-async def slow(request: web.Request) -> web.Response:
+async def slow(request: web.Request) -> web.StreamResponse:
+    answer = web.StreamResponse()
+    await answer.prepare(request)
     await asyncio.sleep(float(request.query.get("s", "1")))
-    return _page(request)
+    await answer.write(_page(request).body)
+    return answer
 
 
 async def some_bytes(request: web.Request) -> web.StreamResponse:

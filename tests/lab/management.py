@@ -14,7 +14,7 @@ from typing import Self
 
 from tests.lab.errors import LabError, NotReadyError
 
-_PATIENCE = 5.0  # seconds for the socket to appear and for each answer
+_PATIENCE = 20.0  # seconds for the socket to appear and for each answer
 _PAUSE = 0.01
 
 

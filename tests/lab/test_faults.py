@@ -18,7 +18,7 @@ from tests.lab.waiting import wait_until
 pytestmark = pytest.mark.lab
 
 _SILENCE = 0.25  # seconds after which a tunnel that answers in milliseconds is taken for silent
-_PATIENCE = 5.0  # seconds for an answer that has to come, on a machine that may be busy
+_PATIENCE = 20.0  # seconds for an answer that has to come, on a machine that may be busy
 
 
 async def _page(lab, site, within=_PATIENCE):

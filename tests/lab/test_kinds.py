@@ -16,7 +16,7 @@ pytestmark = pytest.mark.lab
 _KINDS = {Site.A: "openvpn", Site.B: "ipsec", Site.C: "wireguard"}
 _PERSISTENT = (Site.A, Site.C)  # whose device outlives its process
 _ENDURED = "local_down", "remote_down", "blackhole", "corp_dead", "tun_down", "address_removed"
-_PATIENCE = 5.0  # seconds for an answer that has to come, on a machine that may be busy
+_PATIENCE = 20.0  # seconds for an answer that has to come, on a machine that may be busy
 
 
 @pytest.fixture(scope="module")

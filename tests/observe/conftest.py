@@ -14,7 +14,7 @@ import structlog
 
 from gateway.observe import logs
 
-DEADLINE = 10.0
+DEADLINE = 30.0
 
 
 @dataclass

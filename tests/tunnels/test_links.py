@@ -27,7 +27,7 @@ from tests.control.namespace import in_namespace, ip
 
 pytestmark = pytest.mark.lab
 
-DEADLINE = 5.0  # seconds
+DEADLINE = 30.0  # seconds
 V4, V6 = ip_interface("10.9.0.2/24"), ip_interface("fd00:9::2/64")
 
 

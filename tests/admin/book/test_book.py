@@ -13,7 +13,7 @@ from gateway.errors import OperationError
 from gateway.model import LineLevel
 from tests.admin.book.entries import NOW, activity, line, texts
 
-DEADLINE = 10.0
+DEADLINE = 30.0
 EVERYTHING = Query(after=0)
 
 

@@ -14,7 +14,7 @@ from tests.admin.book.entries import activity, line
 from tests.admin.fakes import NOW_UNIX
 from tests.admin.test_describe import conforms
 
-DEADLINE = 10.0
+DEADLINE = 30.0
 
 
 @pytest.fixture
