@@ -66,9 +66,10 @@ class Rig:
                 timeout=120,
             )
         except SampleError as error:
-            if self.peer and self.peer.process.poll() is not None:
-                raise self.peer.fail("ended") from error
-            raise
+            if self.peer is None:
+                raise
+            ended = self.peer.process.poll() is not None
+            raise self.peer.fail("ended" if ended else f"lives, but {error}; it said") from error
 
     def wait_until_served(self, patience: float = 20) -> None:
         """Returns when the peer serves connections. Raises SampleError if it ends, or does not within `patience`."""
