@@ -59,6 +59,20 @@ async def test_whatever_becomes_of_a_tunnel_nothing_leaves_beside_it(empty_lab, 
         assert await gateway.terminate() == 0
 
 
+@pytest.mark.parametrize(
+    ("packet", "late"),
+    [
+        ("zone-a In  IP 192.168.100.30.8080 > 10.71.1.2.44104: Flags [P.], seq 1", True),
+        ("zone-a Out IP 10.71.1.2.44104 > 192.168.100.30.8080: Flags [R], seq 1", True),
+        ("zone-a Out IP 10.71.1.2.44104 > 192.168.100.30.8080: Flags [S], seq 1", False),
+        ("zone-a Out IP 10.72.1.2.44104 > 192.168.100.30.8080: Flags [R], seq 1", False),
+        ("uplink Out IP 10.71.1.2.44104 > 192.168.100.30.8080: Flags [R], seq 1", False),
+    ],
+)
+def test_what_is_late_is_not_what_leaks(packet, late):
+    assert _is_late(f"04:36:07.460020 {packet}", {"zone-a": "10.71.1"}) is late
+
+
 async def test_what_asks_for_an_address_before_it_is_routed_is_not_answered_beside_the_tunnel(
     empty_lab, running, tmp_path
 ):
