@@ -196,7 +196,7 @@ class GatewayProcess:
 
     async def admin(self, path: str) -> client.Answer:
         """GET `path` from the admin endpoint."""
-        return await client.fetch(self._lab.cloud, path, host=ADMIN[0], port=ADMIN[1])
+        return await client.fetch(self._lab.cloud, path, host=ADMIN[0], port=ADMIN[1], within=_PATIENCE)
 
     async def ready(self, *, within: float = _PATIENCE) -> None:
         """Return when /readyz says 200. Raises NotReadyError, or LabError as soon as the process has ended."""

@@ -35,7 +35,7 @@ async def gateway(lab, tmp_path):
 async def _late_answer(lab, gateway):
     """Have the kernel answer a late packet of the company's server with RST, and return when it has."""
     reader, writer = await client.connect(lab.cloud, LOOPBACK, 33000)
-    writer.write(b"GET /slow?s=0.3 HTTP/1.1\r\nHost: corp\r\n\r\n")
+    writer.write(b"GET /slow?s=2 HTTP/1.1\r\nHost: corp\r\n\r\n")
     async with asyncio.timeout(PATIENCE):
         assert await reader.readline() == b"HTTP/1.1 200 OK\r\n"  # and the page comes later
     with lab.faults.tun_down(Site.A), lab.faults.tun_down(Site.B):

@@ -121,7 +121,7 @@ async def _late_answer(lab, gateway, kind, pool):
 
     mark, before = len(gateway.events), served()
     reader, writer = await client.connect(lab.cloud, LOOPBACK, kind.port)
-    writer.write(b"GET /slow?s=0.3 HTTP/1.1\r\nHost: corp\r\n\r\n")
+    writer.write(b"GET /slow?s=2 HTTP/1.1\r\nHost: corp\r\n\r\n")
     async with asyncio.timeout(PATIENCE):
         assert await reader.readline() == b"HTTP/1.1 200 OK\r\n"  # and the page comes later
     ours = served() - before

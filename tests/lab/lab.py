@@ -36,7 +36,7 @@ from tests.lab.topology import PAIR, Site
 from tests.lab.vpn import Vpn, Workshop
 from tests.lab.waiting import wait_until
 
-_ANSWER = 0.5  # seconds; a healthy tunnel of the lab answers in a few milliseconds
+_ANSWER = 1.5  # seconds; a healthy tunnel of the lab answers in a few milliseconds, and after a lost SYN in a second
 _REVIVAL = 10.0  # seconds; a restarted client is connected when it is asked, so this is for a busy machine
 _S = TypeVar("_S", bound=Server)
 
