@@ -3,6 +3,7 @@ from __future__ import annotations
 import os
 import shutil
 import subprocess
+from dataclasses import replace
 
 import pytest
 
@@ -58,6 +59,14 @@ def test_a_peer_that_does_not_start_is_a_sample_that_says_so(program):
     sample = take(Step(PlaceName.LOOPBACK, measure, broken, 0), SHORT, program)
     assert "broken ended: no way" in sample.error
     assert sample.values == {}
+
+
+def test_a_load_that_fails_is_a_sample_with_what_the_peer_said(program):
+    rtt = next(measure for measure in MEASURES if measure.name == "rtt")
+    measure = replace(rtt, take=lambda rig, _: rig.load("nonsense"))
+    sample = take(Step(PlaceName.LOOPBACK, measure, GATEWAY, 0), SHORT, program)
+    assert sample.error.startswith("gateway lives, but nonsense failed: ")
+    assert "gateway.started" in sample.error
 
 
 def test_nothing_is_left_behind(program):

@@ -22,7 +22,7 @@ from tests.lab.topology import Site
 pytestmark = pytest.mark.lab
 
 _A, _B = zone(Site.A), zone(Site.B)
-_HOLD = 10.0  # seconds
+_HOLD = 5.0  # seconds
 _AWAY = 200  # clients, one every 10 ms: two seconds' worth
 _HEDGE = 0.2  # seconds
 _MANY = 100  # readings before the fall, and after it
