@@ -11,7 +11,7 @@ import os
 import shutil
 import tempfile
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Final
 
@@ -24,14 +24,30 @@ _LONGEST: Final = 48  # characters of its parent: what is in it needs the rest
 @contextmanager
 def runtime_directory(*, uid: int, env: Mapping[str, str]) -> Iterator[Path]:
     """One for as long as the block lasts. Raises OSError when none can be made anywhere."""
-    path = _make(uid, env)
-    lock = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    path, lock = _claimed(uid, env)
     try:
-        fcntl.flock(lock, fcntl.LOCK_EX)
         yield path
     finally:
         shutil.rmtree(path, ignore_errors=True)
         os.close(lock)
+
+
+def _claimed(uid: int, env: Mapping[str, str]) -> tuple[Path, int]:
+    """A new one, and the descriptor by which it is locked.
+
+    Before it is, a gateway that starts at the same moment may take it for a dead one's: then another is made.
+    """
+    while True:
+        path = _make(uid, env)
+        with suppress(FileNotFoundError):
+            lock = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+            fcntl.flock(lock, fcntl.LOCK_EX)  # who removes it holds it meanwhile
+            try:
+                path.stat()
+            except FileNotFoundError:
+                os.close(lock)
+            else:
+                return path, lock
 
 
 def _make(uid: int, env: Mapping[str, str]) -> Path:

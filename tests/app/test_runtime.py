@@ -39,6 +39,29 @@ def test_a_dead_gateways_is_removed_and_a_living_ones_is_not(system: Path):
     assert [each.name for each in system.iterdir()] == ["control.sock"]
 
 
+@pytest.mark.parametrize("moment", ["it is opened", "it is locked"])
+def test_one_that_another_gateway_took_for_a_dead_ones_is_made_again(
+    system: Path, monkeypatch: pytest.MonkeyPatch, moment: str
+):
+    """Another one starts just then, and finds it without a lock."""
+    where, name = {"it is opened": (runtime.os, "open"), "it is locked": (runtime.fcntl, "flock")}[moment]
+    usual, taken = getattr(where, name), []
+
+    def taken_before(*args: object) -> object:
+        if not taken:
+            (path,) = system.glob("vpn-*")
+            taken.append(path.name)
+            path.rmdir()
+        return usual(*args)
+
+    monkeypatch.setattr(where, name, taken_before)
+    with runtime_directory(uid=0, env={}) as path:
+        assert path.is_dir()
+        assert path.name not in taken
+        runtime._tidy(path.parent)
+        assert path.is_dir(), "it is locked"
+
+
 def test_a_user_has_it_in_a_place_of_their_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.chdir(tmp_path)
     with runtime_directory(uid=1000, env={"XDG_RUNTIME_DIR": "run"}) as path:
