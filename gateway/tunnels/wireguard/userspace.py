@@ -225,6 +225,7 @@ def _taken(name: str) -> DeviceError:
 def _remove_deaf(path: Path) -> None:
     """Remove a socket that nobody listens on."""
     with suppress(OSError), socket.socket(socket.AF_UNIX) as asking:  # it is not there, or not ours to touch
+        asking.settimeout(0)  # whoever listens there may not accept for long
         try:
             asking.connect(str(path))
         except ConnectionRefusedError:
