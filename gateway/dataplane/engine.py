@@ -147,7 +147,6 @@ class Engine:
         self._hedges = False
         self._next_turn: asyncio.Handle | None = None
         self._sweep_timer = self._loop.call_later(_SWEEP_SECONDS, self._sweep)
-        self._relay.tick = int(monotonic())
         self._loop.add_reader(self._epoll.fileno(), self._turn)
 
     # ------------------------------------------------------------ DataPlane
@@ -615,6 +614,11 @@ class Engine:
 
     # ------------------------------------------------------------ time
 
+    @property
+    def tick(self) -> int:
+        """See `holds.Host`."""
+        return self._relay.tick
+
     def check_later(self) -> None:
         """See `holds.Host`."""
         if self._check_timer is None and (self._dialer.dialling or self._holds.held):
@@ -622,6 +626,8 @@ class Engine:
 
     def _check(self) -> None:
         """Look after the dials and the waits: whose time is over, whose client has gone, who needs a second dial."""
+        if self._check_timer is not None:
+            self._catch_up(self._check_timer)
         self._check_timer = None
         self.begin_batch()
         now = self.now
@@ -634,6 +640,20 @@ class Engine:
                 self._check_timer = self._loop.call_later(max(wait, _LEAST_CHECK_SECONDS), self._check)
         self.check_later()
 
+    def _catch_up(self, timer: asyncio.TimerHandle) -> None:
+        """Serve what came while the loop stood still, if `timer` is so late that it did.
+
+        A loop looks at its timers first; but nobody who was answered, or has spoken, is to be judged by our own delay.
+        """
+        if self._loop.time() - timer.when() <= _CHECK_SECONDS:
+            return
+        full = True
+        while full:
+            events = self._poll(0, _EVENTS_A_POLL)
+            self._serve(events)
+            full = len(events) == _EVENTS_A_POLL
+        self._turn()  # sees to what is left over
+
     def _watch_clients(self, now: float) -> None:
         """Have epoll say what the clients do whose dial, or wait, takes its time."""
         for session in chain(self._dialer.dialling, self._holds.held):
@@ -645,12 +665,17 @@ class Engine:
                 session.watched = _QUIET
 
     def _sweep(self) -> None:
-        """Once a second: the clock of the hot path, the samples, and the sessions whose time is over."""
+        """Once a second: the clock of the hot path, the samples, and the sessions whose time is over.
+
+        The clock counts the looks, not the seconds: one that comes late must not make everybody quiet for longer.
+        """
+        self._catch_up(self._sweep_timer)
         self._sweep_timer = self._loop.call_later(_SWEEP_SECONDS, self._sweep)
         for name, tunnel in self._ledger.tunnels.items():
             tunnel.fold()
             self._samples[name] = sample.choose(tunnel, self._samples.get(name, ()), self._relay.tick)
-        tick = self._relay.tick = int(monotonic())
+        self._relay.tick += 1
+        tick = self._relay.tick
         for session, reason in [(s, why) for s in self._ledger.sessions() if (why := overdue(s, tick)) is not None]:
             self.finish(session, reason)
 

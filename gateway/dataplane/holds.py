@@ -33,6 +33,10 @@ class Host(Protocol):
 
     now: float
 
+    @property
+    def tick(self) -> int:
+        """How often the engine has looked for who is quiet: once a second."""
+
     def begin_batch(self) -> None:
         """What follows happens now, and apart from what came before."""
 
@@ -149,7 +153,7 @@ class Holds:
         session.phase = Phase.DIALLING
         session.tried = ()
         session.begun_at = session.dialled_at = self._host.now
-        session.last_active = int(self._host.now)  # nobody was idle who waited
+        session.last_active = self._host.tick  # nobody was idle who waited
         if plan.last_resort:
             forward.last_resort += 1
         self._dial(session, attempts[0])

@@ -102,7 +102,7 @@ class Session:
     accepted_at, begun_at, dialled_at     moments, monotonic seconds: of the accept, of the beginning of all dials
                  (another one only after a wait), of the dial of `attempt`
     dial_batch   the batch of events in which connect() was called: the session's events in it are stale
-    last_active  the engine's tick (whole seconds) when bytes last moved
+    last_active  the engine's tick (its looks, one a second) when bytes last moved
     watched      whether the client is registered with epoll before the upstream is there (see `engine.admit`)
     client       (address, port) of the client, kept only when a log line will need it
     """

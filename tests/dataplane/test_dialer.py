@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import socket
+import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from ipaddress import ip_address
@@ -197,6 +198,26 @@ async def test_what_times_out_goes_on_within_the_deadline_and_early_bytes_arrive
         assert await client.receive() == b"late answer"
     assert failures(rig) == [("lo-a", DialFailure.TIMED_OUT)] * 2
     assert results(rig) == {ConnectResult.OK: 1}
+
+
+async def test_what_was_answered_while_the_loop_stood_still_has_not_timed_out(
+    plain_rig: Rig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Regression: a loop looks at its timers first, so a dial failed whose answer the kernel had had for long."""
+    rig, target, stood_still = plain_rig, plain_rig.target(), []
+    usual = rig.engine.check_later
+
+    def check_later() -> None:
+        usual()
+        if rig.engine._dialer.dialling and not stood_still:
+            stood_still.append(True)
+            time.sleep(0.5)
+
+    monkeypatch.setattr(rig.engine, "check_later", check_later)
+    client, server = await rig.pair(rig.forward(target.endpoint, connect_timeout=0.2), target)
+    await client.echo(server)
+    assert stood_still
+    assert failures(rig) == []
 
 
 async def test_all_tunnels_share_one_deadline(plain_rig: Rig) -> None:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import time
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
+from gateway.dataplane import engine as engine_module
 from gateway.dataplane.session import Phase
 from gateway.dataplane.timeouts import overdue
 from gateway.model import CloseReason
@@ -51,6 +53,46 @@ async def test_an_idle_session_is_reset_and_a_busy_one_is_not(plain_rig: Rig) ->
     await client.receive_until_reset()
     await server.receive_until_reset()
     await busy_client.echo(busy_server)
+
+
+async def test_a_look_that_comes_late_finds_nobody_quiet_for_longer(
+    plain_rig: Rig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Regression: looks a little more than a second apart came to count as two, at times, and the busy were reset."""
+    rig = plain_rig
+    client, server = await rig.session(idle_timeout=1.0)
+    await client.echo(server)
+    rig.engine._sweep_timer.cancel()
+    for moment in (1014.9995, 1016.0005, 1017.0015):
+        monkeypatch.setattr(engine_module, "monotonic", lambda moment=moment: moment)
+        await client.echo(server)
+        rig.engine._sweep_timer.cancel()
+        rig.engine._sweep()
+        assert rig.stats.closed == {}
+
+
+async def test_a_look_after_a_standstill_first_hears_who_has_spoken(
+    plain_rig: Rig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rig = plain_rig
+    client, server = await rig.session(idle_timeout=1.0)
+    other, _ = await rig.session()
+    await client.echo(server)
+    usual, stood_still = rig.engine._serve, []
+
+    def serve(events: list[tuple[int, int]]) -> None:
+        usual(events)
+        if not stood_still:
+            stood_still.append(True)
+            client.sock.send(b"meanwhile")
+            time.sleep(1.1)
+
+    seconds_pass(rig, 0)  # so it is overdue at the next look, unless it speaks before
+    monkeypatch.setattr(rig.engine, "_serve", serve)
+    await other.send(b"x")
+    assert await server.receive() == b"meanwhile"
+    await eventually(lambda: stood_still)
+    assert rig.stats.closed == {}
 
 
 def seconds_pass(rig: Rig, seconds: int) -> None:
